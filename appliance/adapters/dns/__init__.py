@@ -1,0 +1,13 @@
+"""The authoritative DNS server: dnslib packs and reads, ready-made answers are looked up, sockets carry them.
+
+server     start and stop, zones and values in, counters out
+udp, tcp   the two transports, one thread each, over as many sockets as are listened on
+batches    many datagrams in one system call
+table      one generation of contents -> ready-made replies; what both transports ask
+questions  a message as it came in, read the short way
+codec      dnslib: records -> octets when contents change, and every message that is not plain
+"""
+
+from appliance.adapters.dns.server import DnsServer
+
+__all__ = ["DnsServer"]

@@ -1,0 +1,150 @@
+"""The server: what the rest of the appliance sees of DNS. Zones and values in; start, stop and counters.
+
+Contents are replaced, never changed: a transport takes the current tables once per batch, so every question is answered
+from one generation, and `publish` is in force for every question sent after it returned.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from appliance import logs
+from appliance.adapters.dns import sockets
+from appliance.adapters.dns.cookies import Cookies
+from appliance.adapters.dns.sockets import Listen, Pair
+from appliance.adapters.dns.table import Table
+from appliance.adapters.dns.tallies import Tallies
+from appliance.adapters.dns.tcp import TcpServer
+from appliance.adapters.dns.udp import Sighting, UdpServer
+from appliance.model.histories import Fetch
+from appliance.model.rate_limits import Limiter, RateLimit
+from appliance.model.zones import Contents, Zone, plain_text
+
+log = logs.logger(__name__)
+
+_MOST_SIGHTINGS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What was counted since construction."""
+
+    queries: Mapping[tuple[str, str, str], int]
+    """(query type, rcode, transport) -> answers given."""
+    rate_limited: Mapping[str, int]
+    """`dropped` without an answer, and `slipped`: answered with TC=1 to bring real clients to TCP."""
+    seconds: Mapping[str, float]
+    """Transport -> seconds between arrival in this process and departure, summed over all answers."""
+    slowest_seconds: Mapping[str, float]
+    """Transport -> the longest of them."""
+    rrsets: int
+    """RRsets served: SOA and NS of every zone, and one per name with values."""
+
+
+class DnsServer:
+    """An authoritative server on `listen`. Keeps the Protocol `Authority`, also before `start` and after `stop`.
+
+    `nsid` is told to who asks for it (RFC 5001). `failed` is called, once, when a thread ends by surprise.
+    """
+
+    def __init__(
+        self,
+        listen: Iterable[Listen],
+        *,
+        rate_limit: RateLimit | None = None,
+        nsid: bytes | None = None,
+        failed: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._listen = tuple(listen)
+        self._rate_limit = rate_limit
+        self._nsid = nsid
+        self._failed = failed
+        self._lock = threading.Lock()
+        self._cookies = Cookies()
+        self._udp_tallies, self._tcp_tallies = Tallies("udp"), Tallies("tcp")
+        self._sightings: deque[Sighting] = deque(maxlen=_MOST_SIGHTINGS)
+        self._pairs: list[Pair] = []
+        self._threads: list[threading.Thread] = []
+        self._alarm: socket.socket | None = None
+        self._replace(Contents.of((), 0, {}))
+
+    def set_zones(self, zones: Iterable[Zone]) -> None:
+        """Answer for exactly these zones from now on. No question is lost meanwhile."""
+        with self._lock:
+            self._replace(Contents.of(zones, self._contents.serial, self._contents.texts))
+
+    def publish(self, serial: int, values: Mapping[str, tuple[str, ...]]) -> None:
+        """Answer with these TXT values (plain owner name -> values) when this returns."""
+        with self._lock:
+            self._replace(self._contents.with_values(serial, values))
+
+    def fetches(self) -> Sequence[Fetch]:
+        """The queries answered with TXT values since the last call, oldest first; of more than 4096 the last."""
+        fetches = []
+        with contextlib.suppress(IndexError):
+            while True:
+                at, source, name = self._sightings.popleft()
+                fetches.append(Fetch(plain_text(name), at, str(ipaddress.ip_address(source))))
+        return fetches
+
+    def counters(self) -> Counters:
+        """A snapshot of what was counted since construction."""
+        tallies = (self._udp_tallies, self._tcp_tallies)
+        return Counters(
+            queries={key: count for tally in tallies for key, count in tally.queries().items()},
+            rate_limited={"dropped": self._udp_tallies.dropped, "slipped": self._udp_tallies.slipped},
+            seconds={tally.transport: tally.seconds for tally in tallies},
+            slowest_seconds={tally.transport: tally.slowest_seconds for tally in tallies},
+            rrsets=len(self._contents.values) + 2 * len(self._contents.zones),
+        )
+
+    @property
+    def bound(self) -> list[Listen]:
+        """The addresses and ports listened on, with the real port where 0 was asked for; empty when stopped."""
+        return [pair.udp.getsockname()[:2] for pair in self._pairs]
+
+    def start(self) -> None:
+        """Listen, and return when questions are answered. Raises Unavailable when an address cannot be had."""
+        if self._threads:
+            return
+        self._pairs = sockets.bind(self._listen)
+        self._alarm, wake = socket.socketpair()
+        limiter = Limiter(self._rate_limit) if self._rate_limit else None
+        datagrams, listeners = [pair.udp for pair in self._pairs], [pair.tcp for pair in self._pairs]
+        udp = UdpServer(datagrams, wake, lambda: self._tables[0], self._udp_tallies, self._sightings, limiter)
+        tcp = TcpServer(listeners, wake, lambda: self._tables[1], self._tcp_tallies, self._sightings)
+        for name, run in (("dns-udp", udp.run), ("dns-tcp", tcp.run)):
+            thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        log.info("DNS authority listens", addresses=[f"{address} port {port}" for address, port in self.bound])
+
+    def stop(self) -> None:
+        """Stop answering; returns when the threads have ended. May be repeated, and `start` may follow."""
+        if self._alarm is not None:
+            self._alarm.close()  # the other end becomes readable, for both threads
+            self._alarm = None
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        sockets.close(self._pairs)
+        self._pairs = []
+
+    def _replace(self, contents: Contents) -> None:
+        self._contents = contents
+        self._tables = (
+            Table(contents, self._udp_tallies, self._cookies, is_stream=False, nsid=self._nsid),
+            Table(contents, self._tcp_tallies, self._cookies, is_stream=True, nsid=self._nsid),
+        )
+
+    def _guard(self, name: str, run: Callable[[], None]) -> None:
+        """A transport that ends by surprise is told to whoever can end the daemon, so that it is started anew."""
+        try:
+            run()
+        except Exception:
+            log.exception("thread ended by surprise", thread=name)
+            self._failed(name)

@@ -1,0 +1,164 @@
+"""The table: one generation of contents, and the ready-made replies to everything asked of it so far.
+
+Why: a reply to the same question is the same octets but for the id, so it is made once. Three ways, quickest first:
+
+    1. `ready`      the octets behind the id were seen before           one dict lookup
+    2. `_sections`  the name and type were, in another case or EDNS     patch: question, flags, size, OPT
+    3. `codec`      dnslib packs the records that `model.answers` gives  once per name and type in a generation
+
+A new generation is a new table: the old one is dropped whole, so no reply can be out of date. Random names below an
+apex all share the zone's NXDOMAIN, so they neither cost a dnslib run nor a line of memory.
+It knows messages and contents; not sockets, threads or rate limits.
+"""
+
+import struct
+from typing import NamedTuple
+
+from appliance.adapters.dns import codec, questions
+from appliance.adapters.dns.cookies import Cookies
+from appliance.adapters.dns.questions import AA, HEADER, LARGEST_UDP, OPCODE, QR, RD, SMALLEST_UDP, TC, Edns, Question
+from appliance.adapters.dns.tallies import Cell, Tallies
+from appliance.model.answers import IN, NOTE_TEXTS, Answer, Kind, Rcode, answer, kind_of
+from appliance.model.zones import Contents, Name
+
+LARGEST_TCP = 65535
+_MOST_READY = 8192
+"""Ready-made replies kept. Clients that vary their EDNS size can fill it; then it begins anew."""
+_HEAD = struct.Struct("!BBHHHH")
+_OPT = struct.Struct("!BHHBBHH")
+_POINTER = 0xC000  # RFC 1035 §4.1.4
+_AT_QUESTION = b"\xc0\x0c"
+_NSID, _EDE = 3, 15
+
+
+class Reply(NamedTuple):
+    """What to send: everything behind the id. `fetched`: the owner name, when it carries TXT values."""
+
+    tail: bytes
+    cell: Cell
+    fetched: Name | None
+
+
+class _Sections(NamedTuple):
+    """An answer without the question it is for. `soa` lacks its owner: a pointer into the question, to the apex."""
+
+    rcode: Rcode
+    is_authoritative: bool = False
+    records: int = 0
+    answers: bytes = b""
+    soa: bytes = b""
+    apex_octets: int = 0
+    note: bytes = b""
+    fetched: Name | None = None
+    is_name: bool = False
+    """Whether the name itself exists: only then a reply is worth keeping."""
+
+
+class Table:
+    """Replies of one transport. `is_stream`: no limit but the frame's (TCP); else EDNS decides, up to 1232 octets."""
+
+    def __init__(
+        self, contents: Contents, tallies: Tallies, cookies: Cookies, *, is_stream: bool, nsid: bytes | None = None
+    ) -> None:
+        self.contents = contents
+        self.ready: dict[bytes, Reply] = {}
+        self._sections: dict[tuple[Name, bool, Kind, bool], _Sections] = {}
+        self._tallies = tallies
+        self._cookies = cookies
+        self._is_stream = is_stream
+        self._nsid = nsid
+
+    def reply(self, message: bytes, source: bytes) -> Reply | None:
+        """The reply to a message that is not in `ready`; None: stay silent. `source` is the client's packed address."""
+        question = questions.read(message) or codec.decode(message)
+        if question is None:
+            return None
+        sections = self._find(question)
+        reply = self._compose(question, sections, source)
+        if sections.is_name and not (question.edns and question.edns.cookie):
+            self._keep(message, question, reply)
+        return reply
+
+    def truncated(self, message: bytes) -> bytes:
+        """Behind the id: an empty answer with TC=1, no longer than its question; b"" when that is not plain."""
+        question = questions.read(message)
+        if question is None:
+            return b""
+        return _HEAD.pack(QR | TC | question.flags & RD, 0, 1, 0, 0, 0) + question.asked
+
+    def _keep(self, message: bytes, question: Question, reply: Reply) -> None:
+        if not question.asked.startswith(question.name):
+            return  # random case (0x20): never seen again
+        if len(self.ready) >= _MOST_READY:
+            self.ready.clear()
+        self.ready[message[2:]] = reply
+
+    def _find(self, question: Question) -> _Sections:
+        if question.verdict is not None:
+            return _Sections(question.verdict)
+        if question.edns and question.edns.version:
+            return _Sections(Rcode.BADVERS)
+        closest = self.contents.closest(question.name)
+        key = (closest, closest == question.name, kind_of(question.qtype), question.qclass == IN)
+        found = self._sections.get(key)
+        if found is None:
+            found = _pack(answer(self.contents, question.name, question.qtype, question.qclass), is_name=key[1])
+            self._sections[key] = found
+        return found
+
+    def _compose(self, question: Question, sections: _Sections, source: bytes) -> Reply:
+        """Paste the reply together: flags, counts, the question as it was asked, sections, OPT."""
+        rcode, is_authoritative, count, answers, soa, apex_octets, *_ = sections
+        asked, edns = question.asked, question.edns
+        opt = self._opt(edns, sections, source) if edns else b""
+        flags = QR | question.flags & (OPCODE | RD) | (AA if is_authoritative else 0)
+        if soa:
+            soa = (_POINTER | HEADER + len(asked) - 4 - apex_octets).to_bytes(2, "big") + soa
+        if HEADER + len(asked) + len(answers) + len(soa) + len(opt) > self._limit(edns):
+            flags, count, answers, soa = flags | TC, 0, b"", b""
+        head = _HEAD.pack(flags, rcode & 15, bool(asked), count, bool(soa), bool(opt))
+        tail = b"".join((head, asked, answers, soa, opt))
+        return Reply(tail, self._tallies.cell(question.qtype, rcode), sections.fetched if answers else None)
+
+    def _limit(self, edns: Edns | None) -> int:
+        if self._is_stream:
+            return LARGEST_TCP
+        return min(max(edns.size, SMALLEST_UDP), LARGEST_UDP) if edns else SMALLEST_UDP
+
+    def _opt(self, edns: Edns, sections: _Sections, source: bytes) -> bytes:
+        """Our OPT record (RFC 6891 §6.1.3): only for a question that had one."""
+        options = sections.note
+        if edns.cookie:
+            options += self._cookies.option(edns.cookie, source)
+        if edns.asks_nsid and self._nsid is not None:
+            options += _option(_NSID, self._nsid)
+        return (
+            _OPT.pack(0, Kind.OPT, LARGEST_UDP, sections.rcode >> 4, 0, 0x8000 if edns.do else 0, len(options))
+            + options
+        )
+
+
+def _pack(given: Answer, *, is_name: bool) -> _Sections:
+    """The sections in octets. Owners are pointers: of the answer to the question's start, of the SOA to the apex."""
+    soa, apex_octets, note = b"", 0, b""
+    for record in given.authority:
+        soa, apex_octets = codec.packed(record), len(record.owner)
+    if given.note is not None:
+        note = _option(_EDE, given.note.to_bytes(2, "big") + NOTE_TEXTS[given.note].encode("ascii"))
+    answers = b"".join(_AT_QUESTION + codec.packed(record) for record in given.records)
+    is_txt = bool(given.records) and given.records[0].kind is Kind.TXT
+    return _Sections(
+        given.rcode,
+        given.is_authoritative,
+        len(given.records),
+        answers,
+        soa,
+        apex_octets,
+        note,
+        given.records[0].owner if is_txt else None,
+        is_name,
+    )
+
+
+def _option(code: int, content: bytes) -> bytes:
+    return code.to_bytes(2, "big") + len(content).to_bytes(2, "big") + content

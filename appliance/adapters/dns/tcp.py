@@ -1,0 +1,208 @@
+"""The TCP transport (RFC 7766): many connections, each with any number of questions in flight, one thread.
+
+A client that is slow, silent or does not read its answers costs a descriptor and a bounded buffer until its time is up;
+when there are too many, the one goes first that has been silent longest, of the network that has most of them.
+It knows frames and tables; what an answer says is decided elsewhere.
+"""
+
+import contextlib
+import selectors
+import socket
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from appliance import logs
+from appliance.adapters.dns.table import Reply, Table
+from appliance.adapters.dns.tallies import Tallies
+from appliance.adapters.dns.udp import Sighting
+from appliance.model.rate_limits import IPV4_PREFIX_OCTETS, IPV6_PREFIX_OCTETS
+
+log = logs.logger(__name__)
+
+MOST_CONNECTIONS = 1000
+IDLE_SECONDS = 10.0
+"""Without a complete question for this long, a connection is closed (RFC 7766 §6.2.3)."""
+_CHUNK = 8192
+_LARGEST_FRAME = 4096
+"""Octets of a question; who announces more is not asking one."""
+_MOST_UNSENT = 16384
+"""Octets of answers that may wait for a client; beyond, its questions wait too."""
+
+
+class _Connection:
+    """One client: its socket, octets that are no whole frame yet, and answers not sent yet."""
+
+    __slots__ = ("deadline", "events", "prefix", "received", "sock", "source", "unsent")
+
+    def __init__(self, sock: socket.socket, source: bytes, deadline: float) -> None:
+        self.sock = sock
+        self.source = source
+        self.prefix = source[: IPV4_PREFIX_OCTETS if len(source) == 4 else IPV6_PREFIX_OCTETS]
+        self.events = selectors.EVENT_READ
+        self.deadline = deadline
+        self.received = b""
+        self.unsent = b""
+
+
+class TcpServer:
+    """Answers on `listeners` from the table that `table()` gives. `run` is a thread's body."""
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        wake: socket.socket,
+        table: Callable[[], Table],
+        tallies: Tallies,
+        seen: deque[Sighting],
+    ) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._listeners = {listener.fileno(): listener for listener in listeners}
+        self._wake = wake
+        self._table = table
+        self._tallies = tallies
+        self._seen = seen
+        self._connections: OrderedDict[int, _Connection] = OrderedDict()  # by descriptor, longest silent first
+        self._by_prefix: dict[bytes, OrderedDict[int, _Connection]] = {}
+
+    def run(self) -> None:
+        """Until `wake` becomes readable."""
+        for sock in (*self._listeners.values(), self._wake):
+            self._selector.register(sock, selectors.EVENT_READ)
+        try:
+            while self._turn():
+                pass
+        finally:
+            for connection in list(self._connections.values()):
+                self._close(connection)
+            self._selector.close()
+
+    def _turn(self) -> bool:
+        """Wait for events and see to them; False when it is time to stop."""
+        for key, events in self._selector.select(self._patience()):
+            if key.fd in self._connections:
+                self._converse(self._connections[key.fd], events)
+            elif key.fd in self._listeners:
+                self._accept(self._listeners[key.fd])
+            else:
+                return False
+        now = time.monotonic()
+        while self._connections and (oldest := next(iter(self._connections.values()))).deadline <= now:
+            self._close(oldest)
+        return True
+
+    def _patience(self) -> float | None:
+        if not self._connections:
+            return None
+        return max(0.0, next(iter(self._connections.values())).deadline - time.monotonic())
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except OSError:  # the client is gone again, or descriptors ran out: then somebody makes room
+            self._make_room()
+            return
+        if len(self._connections) >= MOST_CONNECTIONS:
+            self._make_room()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        source = socket.inet_pton(sock.family, address[0].partition("%")[0])
+        connection = _Connection(sock, source, time.monotonic() + IDLE_SECONDS)
+        self._connections[sock.fileno()] = connection
+        self._by_prefix.setdefault(connection.prefix, OrderedDict())[sock.fileno()] = connection
+        self._selector.register(sock, selectors.EVENT_READ)
+
+    def _make_room(self) -> None:
+        """Close the longest silent connection of the prefix that has most: a flood makes room for itself."""
+        if self._by_prefix:
+            heaviest = max(self._by_prefix.values(), key=len)
+            self._close(next(iter(heaviest.values())))
+
+    def _converse(self, connection: _Connection, events: int) -> None:
+        try:
+            if events & selectors.EVENT_READ:
+                chunk = connection.sock.recv(_CHUNK)
+                if not chunk:
+                    self._close(connection)
+                    return
+                connection.received += chunk
+            while self._answer(connection) and self._flush(connection):
+                pass
+            self._watch(connection)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._close(connection)
+
+    def _answer(self, connection: _Connection) -> bool:
+        """Answer whole frames (RFC 1035 §4.2.2) until too much waits to be sent; False when nothing is to be sent.
+
+        Raises ConnectionError for a frame that cannot be a question.
+        """
+        started = time.perf_counter()
+        table = self._table()
+        received = connection.received
+        answers = [connection.unsent]
+        at, count, waiting = 0, 0, len(connection.unsent)
+        while waiting < _MOST_UNSENT and len(received) >= at + 2:
+            end = at + 2 + (received[at] << 8 | received[at + 1])
+            if end - at > _LARGEST_FRAME:
+                raise ConnectionAbortedError
+            if end > len(received):
+                break
+            reply = table.ready.get(received[at + 4 : end]) or self._make(table, received[at + 2 : end], connection)
+            if reply is not None:
+                answers.append(self._frame(received[at + 2 : at + 4], reply, connection))
+                waiting += len(answers[-1])
+                count += 1
+            at = end
+        connection.received = received[at:]
+        if count:
+            connection.unsent = b"".join(answers)
+            self._touch(connection)
+            self._tallies.took(time.perf_counter() - started, count)
+        return waiting > 0
+
+    def _frame(self, identity: bytes, reply: Reply, connection: _Connection) -> bytes:
+        reply.cell[0] += 1
+        if reply.fetched is not None:
+            self._seen.append((time.time(), connection.source, reply.fetched))
+        return (2 + len(reply.tail)).to_bytes(2, "big") + identity + reply.tail
+
+    def _make(self, table: Table, message: bytes, connection: _Connection) -> Reply | None:
+        try:
+            return table.reply(message, connection.source)
+        except Exception:
+            log.exception("question not answered, please report it", message=message.hex())
+            return None
+
+    def _flush(self, connection: _Connection) -> bool:
+        """Send what can be sent; whether all went and questions are left that had to wait for it."""
+        with contextlib.suppress(BlockingIOError):
+            sent = connection.sock.send(connection.unsent)
+            connection.unsent = connection.unsent[sent:]
+        return not connection.unsent and len(connection.received) > 2
+
+    def _watch(self, connection: _Connection) -> None:
+        """While much waits to be sent, read no more questions from this client."""
+        events = selectors.EVENT_READ if len(connection.unsent) < _MOST_UNSENT else 0
+        if connection.unsent:
+            events |= selectors.EVENT_WRITE
+        if connection.events != events:
+            connection.events = events
+            self._selector.modify(connection.sock, events)
+
+    def _touch(self, connection: _Connection) -> None:
+        connection.deadline = time.monotonic() + IDLE_SECONDS
+        self._connections.move_to_end(connection.sock.fileno())
+        self._by_prefix[connection.prefix].move_to_end(connection.sock.fileno())
+
+    def _close(self, connection: _Connection) -> None:
+        fd = connection.sock.fileno()
+        del self._connections[fd]
+        neighbours = self._by_prefix[connection.prefix]
+        del neighbours[fd]
+        if not neighbours:
+            del self._by_prefix[connection.prefix]
+        self._selector.unregister(connection.sock)
+        connection.sock.close()

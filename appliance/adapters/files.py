@@ -1,0 +1,241 @@
+"""The files under the root: workloads, accepted versions, routes, Traefik's static configuration.
+
+Directories are read by signature (size, time, inode), so a cycle over thousands of unchanged files costs a stat each.
+What is found here comes from people, editors, other programs and accidents; nothing of it is trusted to be a file.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from appliance import atomic, logs
+from appliance.model import documents, workloads
+from appliance.model.admission import Desired
+from appliance.model.errors import InvalidInput
+from appliance.model.plans import Delete, Plan
+from appliance.model.workloads import Workload
+from appliance.render import dynamic
+
+log = logs.logger(__name__)
+
+_SUFFIX = ".yaml"
+_LARGEST_ROUTE_FILE_BYTES = 16 * 1024 * 1024
+
+Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One directory entry as it was when it was listed; `signature` is None for what is not a plain file."""
+
+    name: str
+    path: Path
+    signature: Signature | None
+    modified: float
+
+
+class WorkloadFiles:
+    """`workloads/`: the desired state. Keeps `control.ports.WorkloadStore`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[str, tuple[Signature | None, Desired]] = {}
+
+    def load(self) -> list[Desired]:
+        """Every `.yaml` file as a workload, or as the reason why it is none. Editors' scratch files are passed over."""
+        fresh: dict[str, tuple[Signature | None, Desired]] = {}
+        for entry in _entries(self._directory):
+            if entry.name.startswith(".") or not entry.name.endswith((_SUFFIX, ".yml")):
+                continue
+            known = self._read.get(entry.name)
+            if known is not None and known[0] is not None and known[0] == entry.signature:
+                fresh[entry.name] = known
+            elif (desired := _desired(entry)) is not None:
+                fresh[entry.name] = (entry.signature, desired)
+        self._read = fresh
+        return [desired for _, desired in fresh.values()]
+
+    def put(self, workload: Workload) -> None:
+        """Write `<id>.yaml`."""
+        content = yaml.safe_dump(workload.document(), sort_keys=False, allow_unicode=True)
+        atomic.write(self._directory / f"{workload.id}{_SUFFIX}", content)
+
+    def remove(self, identity: str) -> bool:
+        """Remove `<id>.yaml`, readable or not."""
+        return _removed(self._directory / f"{workloads.workload_id(identity)}{_SUFFIX}")
+
+
+class AcceptedFiles:
+    """`state/accepted/`: the versions let in last. Keeps `control.ports.AcceptedStore`; nobody else writes there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: dict[str, Workload] | None = None
+
+    def load(self) -> Mapping[str, Workload]:
+        """By id; read from disk once."""
+        if self._known is None:
+            found = (_desired(entry) for entry in _entries(self._directory) if entry.name.endswith(_SUFFIX))
+            self._known = {item.id: item.content for item in found if item and isinstance(item.content, Workload)}
+        return dict(self._known)
+
+    def put(self, workload: Workload) -> None:
+        """Remember this version. Not synced: losing it costs only who was first, after a power failure."""
+        self.load()
+        content = yaml.safe_dump(workload.document(), sort_keys=False)
+        atomic.write(self._directory / f"{workload.id}{_SUFFIX}", content, sync=False)
+        self._cache()[workload.id] = workload
+
+    def remove(self, identity: str) -> bool:
+        """Forget a workload."""
+        self._cache().pop(identity, None)
+        return _removed(self._directory / f"{identity}{_SUFFIX}")
+
+    def _cache(self) -> dict[str, Workload]:
+        self.load()
+        return self._known if self._known is not None else {}
+
+
+class ProxyFiles:
+    """`proxy/`: what Traefik watches. Keeps `control.ports.RouteFiles`."""
+
+    def __init__(self, directory: Path, staging: Path, quarantine: Path) -> None:
+        self._directory = directory
+        self._staging = staging
+        self._quarantine = quarantine
+        self._read: dict[str, tuple[Signature, str]] = {}
+
+    def current(self) -> Mapping[str, str]:
+        """The appliance's own, whole files. Anything else is moved to `quarantine/`: it could freeze all routes."""
+        fresh: dict[str, tuple[Signature, str]] = {}
+        for entry in _entries(self._directory):
+            known = self._read.get(entry.name)
+            if known is not None and known[0] == entry.signature:
+                fresh[entry.name] = known
+                continue
+            content = _own_text(entry)
+            if content is not None and entry.signature is not None:
+                fresh[entry.name] = (entry.signature, content)
+            else:
+                self._set_aside(entry)
+        self._read = fresh
+        return {name: content for name, (_, content) in fresh.items()}
+
+    def write(self, plan: Plan) -> None:
+        """Carry out a plan: each file is staged elsewhere, synced and renamed into place."""
+        for change in plan:
+            path = self._directory / change.name
+            if isinstance(change, Delete):
+                path.unlink(missing_ok=True)
+            else:
+                atomic.write(path, change.text, staging=self._staging)
+        if plan:
+            atomic.sync_directory(self._directory)
+
+    def _set_aside(self, entry: _Entry) -> None:
+        try:
+            target = atomic.set_aside(entry.path, self._quarantine)
+        except FileNotFoundError:
+            return
+        log.warning(
+            "foreign file set aside: only the appliance writes to proxy/; own fragments go to extra/",
+            file=entry.name,
+            moved_to=str(target),
+        )
+
+
+class StaticConfigurationFile:
+    """`traefik.yaml`, and the mark that Traefik has yet to be restarted for it.
+
+    Keeps `control.ports.StaticConfiguration`.
+    """
+
+    def __init__(self, path: Path, mark: Path) -> None:
+        self._path = path
+        self._mark = mark
+
+    def replace(self, text: str) -> bool:
+        """Write it when it differs. The mark comes first, so that dying between the two forgets no restart."""
+        if not self._path.exists() or self._path.read_text(encoding="utf-8") != text:
+            self._mark.touch(mode=0o600)
+            atomic.write(self._path, text)
+        return self._mark.exists()
+
+    def restarted(self) -> None:
+        """Take the mark away."""
+        self._mark.unlink(missing_ok=True)
+
+
+def sweep(directory: Path, staging: Path, quarantine: Path) -> None:
+    """Set aside what does not belong into `proxy/`: at Traefik's start one bad file there means no routes at all."""
+    ProxyFiles(directory, staging, quarantine).current()
+
+
+def _entries(directory: Path) -> Iterator[_Entry]:
+    try:
+        listing = sorted(os.scandir(directory), key=lambda item: item.name)
+    except FileNotFoundError:
+        return
+    for item in listing:
+        try:
+            status = item.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        plain = stat.S_ISREG(status.st_mode)
+        signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+        yield _Entry(item.name, Path(item.path), signature if plain else None, status.st_mtime)
+
+
+def _desired(entry: _Entry) -> Desired | None:
+    """A workload file's content or what is wrong with it; None when it has gone meanwhile."""
+    identity = entry.name.rsplit(".", 1)[0]
+    try:
+        raw = _read_limited(entry.path, documents.LARGEST_DOCUMENT_BYTES)
+        return Desired(identity, _parsed(entry, identity, raw), entry.modified)
+    except FileNotFoundError:
+        return None
+    except InvalidInput as error:
+        return Desired(identity, error, entry.modified)
+    except OSError as error:
+        return Desired(identity, InvalidInput(f"{entry.name} cannot be read: {error.strerror}"), entry.modified)
+
+
+def _parsed(entry: _Entry, identity: str, raw: bytes) -> Workload:
+    if not entry.name.endswith(_SUFFIX):
+        raise InvalidInput(f"rename {entry.name} to {identity}{_SUFFIX}: workload files end in {_SUFFIX}")
+    return workloads.parse(identity, documents.parse(raw))
+
+
+def _own_text(entry: _Entry) -> str | None:
+    """The text of a whole file of the appliance's own, else None."""
+    if entry.signature is None or not entry.name.endswith(_SUFFIX):
+        return None
+    try:
+        content = _read_limited(entry.path, _LARGEST_ROUTE_FILE_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError, InvalidInput):
+        return None
+    return content if dynamic.is_sealed(content) else None
+
+
+def _read_limited(path: Path, largest: int) -> bytes:
+    """The file's bytes; a pipe or device in its place is refused, not waited for. Raises OSError, InvalidInput."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InvalidInput(f"{path.name} is no plain file: put a YAML file in its place")
+        raw = file.read(largest + 1)
+    if len(raw) > largest:
+        raise InvalidInput(f"{path.name} is larger than {largest} bytes")
+    return raw
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True

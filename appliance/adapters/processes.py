@@ -1,0 +1,73 @@
+"""Who holds a port, and whether it can be had (psutil)."""
+
+import contextlib
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+Transport = Literal["tcp", "udp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """An address somebody is going to listen on, and the setting it comes from. An empty host is every address."""
+
+    setting: str
+    host: str
+    port: int
+    transport: Transport
+
+
+def obstacle(wanted: Listening) -> str | None:
+    """Why `wanted` cannot be listened on right now, and what to do; None when it can."""
+    family = socket.AF_INET6 if ":" in wanted.host or not wanted.host else socket.AF_INET
+    kind = socket.SOCK_STREAM if wanted.transport == "tcp" else socket.SOCK_DGRAM
+    where = f"{wanted.transport} port {wanted.port} on {wanted.host or 'every address'}"
+    try:
+        with socket.socket(family, kind) as probe:
+            if wanted.transport == "tcp":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if wanted.host else 0)
+            probe.bind((wanted.host or "::", wanted.port))
+            if wanted.transport == "tcp":
+                probe.listen(1)  # two sockets may share a bound port; only one of them may listen
+    except OSError as error:
+        return _explained(error, where, wanted)
+    return None
+
+
+def _explained(error: OSError, where: str, wanted: Listening) -> str | None:
+    if error.errno == errno.EADDRINUSE:
+        holder = _holder(wanted) or "a process that this user may not see"
+        return f"{where} is taken by {holder}: stop it, or set `{wanted.setting}` to another address or port"
+    if error.errno == errno.EACCES:
+        return (
+            f"{where} needs a privilege this user lacks: run as root, allow it by "
+            f"`sysctl net.ipv4.ip_unprivileged_port_start={wanted.port}`, "
+            f"or set `{wanted.setting}` to a port from 1024 up"
+        )
+    if error.errno == errno.EAFNOSUPPORT or (error.errno == errno.EADDRNOTAVAIL and wanted.host == "::"):
+        return None  # a host without IPv6 does without
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this host does not have that address; set `{wanted.setting}` to one it has"
+    return f"{where} cannot be used ({error.strerror}): set `{wanted.setting}` to another address or port"
+
+
+def _holder(wanted: Listening) -> str | None:
+    """`name (pid N)` of whoever holds the port, as far as this user may see."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections(kind=wanted.transport):
+            local, pid = connection.laddr, connection.pid
+            is_open = connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+            if local and pid and is_open and local.port == wanted.port and _overlaps(local.ip, wanted.host):
+                return f"{psutil.Process(pid).name()} (pid {pid})"
+    return None
+
+
+def _overlaps(held: str, wanted: str) -> bool:
+    everywhere = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
+    return held in everywhere or wanted in everywhere or held == wanted

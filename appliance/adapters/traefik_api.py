@@ -1,0 +1,105 @@
+"""Traefik's API over HTTP on loopback (https://doc.traefik.io/traefik/operations/api/). Keeps `control.ports.Proxy`."""
+
+import http.client
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from appliance.model.errors import Unavailable
+
+_TIMEOUT_SECONDS = 5.0
+_LONGEST_ANSWER_BYTES = 256 * 1024 * 1024
+_PAGE = 1000
+_NOT_FOUND = 404
+
+
+class TraefikApi:
+    """Asks one Traefik. Each thread keeps a connection of its own open."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._connections = threading.local()
+
+    def router(self, protocol: str, name: str) -> Mapping[str, Any] | None:
+        """`GET /api/<protocol>/routers/<name>`; None: there is none. Raises Unavailable."""
+        found: Mapping[str, Any] | None = self._get(f"/api/{protocol}/routers/{quote(name, safe='@')}")
+        return found
+
+    def service(self, protocol: str, name: str) -> Mapping[str, Any] | None:
+        """`GET /api/<protocol>/services/<name>`; None: there is none. Raises Unavailable."""
+        found: Mapping[str, Any] | None = self._get(f"/api/{protocol}/services/{quote(name, safe='@')}")
+        return found
+
+    def routers(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
+        """All routers of a protocol by name. Raises Unavailable."""
+        return self._all(f"/api/{protocol}/routers")
+
+    def services(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
+        """All services of a protocol by name. Raises Unavailable."""
+        return self._all(f"/api/{protocol}/services")
+
+    def certified_names(self) -> frozenset[str]:
+        """The subject names of all loaded certificates, lower case. Raises Unavailable."""
+        found = self._get(f"/api/certificates?per_page={_PAGE}") or []
+        names = {name for item in found for name in [item.get("commonName"), *(item.get("sans") or [])] if name}
+        return frozenset(name.lower() for name in names)
+
+    def _all(self, path: str) -> Mapping[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        page = 1
+        while True:
+            items = self._get(f"{path}?per_page={_PAGE}&page={page}") or []
+            found.update((item["name"], item) for item in items)
+            if len(items) < _PAGE:
+                return found
+            page += 1
+
+    def _get(self, path: str) -> Any:
+        try:
+            status, body = self._exchange(path)
+        except (http.client.HTTPException, ConnectionError):
+            # A kept connection dies with the Traefik it led to; the next one is asked once before giving up.
+            self._drop()
+            status, body = self._last_try(path)
+        except OSError as error:
+            self._drop()
+            raise self._unavailable(error) from error
+        if status == _NOT_FOUND:
+            return None
+        try:
+            if status != http.client.OK:
+                raise Unavailable(f"Traefik's API answers {status} to {path}: {body[:200]!r}")
+            return json.loads(body)
+        except ValueError as error:
+            raise Unavailable(f"Traefik's API answers no JSON to {path}: {body[:200]!r}") from error
+
+    def _last_try(self, path: str) -> tuple[int, bytes]:
+        try:
+            return self._exchange(path)
+        except (http.client.HTTPException, OSError) as error:
+            self._drop()
+            raise self._unavailable(error) from error
+
+    def _exchange(self, path: str) -> tuple[int, bytes]:
+        connection: http.client.HTTPConnection | None = getattr(self._connections, "own", None)
+        if connection is None:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+            self._connections.own = connection
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(_LONGEST_ANSWER_BYTES)
+
+    def _drop(self) -> None:
+        connection: http.client.HTTPConnection | None = getattr(self._connections, "own", None)
+        if connection is not None:
+            connection.close()
+            self._connections.own = None
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"Traefik does not answer on its API at {self._host}:{self._port} ({error}): "
+            "it is starting, or see `gateway status` for its state"
+        )

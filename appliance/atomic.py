@@ -1,0 +1,43 @@
+"""Files that are there whole or not at all, whoever dies when. On the lowest floor, for everybody who writes files."""
+
+import os
+import time
+from pathlib import Path
+
+
+def write(path: Path, content: str | bytes, *, staging: Path | None = None, sync: bool = True) -> None:
+    """Make `path` hold `content`, mode 0600, in one step.
+
+    The new file is built in `staging` (a directory on the same filesystem; default: beside `path`) and renamed, so a
+    directory that somebody watches sees one event. `sync`: on disk before it is renamed (a host that loses power then
+    has the old or the new file, never an empty one). Raises OSError and leaves nothing behind.
+    """
+    scratch = (staging or path.parent) / f".{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp"
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.rename(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and removals in `directory` last through a power failure."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def set_aside(path: Path, quarantine: Path) -> Path:
+    """Move `path` (a file, link or directory) into `quarantine` under a name of its own, and return where it is now."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = quarantine / f"{path.name}.{stamp}.{time.monotonic_ns() % 1_000_000:06d}"
+    os.rename(path, target)
+    return target

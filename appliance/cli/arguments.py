@@ -1,0 +1,150 @@
+"""The grammar of the command line. Each verb's help shows how it is used."""
+
+import argparse
+import os
+from importlib import metadata
+from pathlib import Path
+
+from appliance.cli import starting, verbs
+
+_DEFAULT_ROOT = "/var/cache/modules/gateway"
+_WAIT_SECONDS = 30.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar. Without a verb it is the original system's start line, which means `run`."""
+    top = argparse.ArgumentParser(
+        prog="gateway",
+        description="Turns this host into a TLS gateway: Traefik, a DNS authority for ACME challenges, and routes.",
+        epilog="Without a verb: `run`. Environment: GATEWAY_ROOT, GATEWAY_CONFIG, GATEWAY__SECTION__KEY.",
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    _add_start_options(top, is_top=True)
+    top.set_defaults(verb=starting.run)
+    commands = top.add_subparsers(title="verbs", metavar="VERB")
+    _add_starting_verbs(commands)
+    _add_route_verbs(commands)
+    _add_telling_verbs(commands)
+    return top
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that alone takes as long as the rest of the start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"gateway {metadata.version('gateway-appliance')}")
+        parser.exit(0)
+
+
+_Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for what add_subparsers returns
+
+
+def _add_starting_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    run = _verb(commands, "run", "run the whole appliance (supervisord, Traefik, control plane)", "gateway run")
+    _add_start_options(run)
+    run.set_defaults(verb=starting.run)
+    serve = _verb(commands, "serve", "run the control plane alone", "gateway serve --root /srv/gateway")
+    _add_start_options(serve)
+    serve.set_defaults(verb=starting.serve)
+    demo = _verb(
+        commands, "demo", "a whole gateway on loopback with a test certificate authority", "gateway demo --check"
+    )
+    demo.add_argument("--check", action="store_true", help="exit 0 once it works, or say why not")
+    demo.add_argument("--json", action="store_true", help="print one JSON object")
+    demo.add_argument("--root", type=Path, default=None, help="directory to use (default: a temporary one)")
+    demo.set_defaults(verb=starting.demo)
+    start_traefik = commands.add_parser("start-traefik")
+    start_traefik.add_argument("--root", type=Path, required=True)
+    start_traefik.add_argument("--binary", type=Path, required=True)
+    start_traefik.set_defaults(verb=starting.start_traefik)
+    guard = commands.add_parser("fatal-guard")
+    guard.add_argument("--root", type=Path, required=True)
+    guard.set_defaults(verb=starting.fatal_guard)
+
+
+def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    route = commands.add_parser("route", help="set, delete and show workloads")
+    routes = route.add_subparsers(title="verbs", metavar="VERB", required=True)
+    name = _verb(
+        routes,
+        "name",
+        "route <name>.<gateway domain> to backends",
+        "gateway route name 37-2039-blog blog http://10.1.2.3:9000",
+    )
+    _add_set_options(name, "NAME")
+    name.add_argument("--domain", help="gateway domain (default: the first in the settings)")
+    name.set_defaults(verb=verbs.route_name)
+    fqdn = _verb(
+        routes,
+        "fqdn",
+        "route a host of its own to backends",
+        "gateway route fqdn 37-2040-shop shop.customer.com http://10.1.2.4:80",
+    )
+    _add_set_options(fqdn, "FQDN")
+    fqdn.set_defaults(verb=verbs.route_fqdn)
+    delete = _verb(routes, "delete", "delete a workload of either kind", "gateway route delete 37-2039-blog")
+    delete.add_argument("id", metavar="WLID")
+    _add_waiting(delete)
+    _add_client_options(delete)
+    delete.set_defaults(verb=verbs.route_delete)
+    listing = _verb(routes, "list", "all workloads, with state and reason", "gateway route list --json")
+    _add_client_options(listing)
+    listing.set_defaults(verb=verbs.route_list)
+    show = _verb(routes, "show", "one workload", "gateway route show 37-2039-blog")
+    show.add_argument("id", metavar="WLID")
+    _add_client_options(show)
+    show.set_defaults(verb=verbs.route_show)
+
+
+def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    status = _verb(commands, "status", "how the appliance is", "gateway status")
+    _add_client_options(status)
+    status.set_defaults(verb=verbs.status)
+    challenges = _verb(commands, "challenges", "the last challenges and who asked for them", "gateway challenges")
+    _add_client_options(challenges)
+    challenges.set_defaults(verb=verbs.challenges)
+    records = _verb(
+        commands, "dns-records", "the records to create at your DNS provider", "gateway dns-records > records.zone"
+    )
+    _add_client_options(records)
+    records.add_argument("--config", type=Path, default=None, help="settings file")
+    records.set_defaults(verb=verbs.dns_records)
+
+
+def _verb(
+    commands: "_Commands[argparse.ArgumentParser]", name: str, summary: str, example: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=summary, description=summary + ".", epilog=f"example: {example}")
+
+
+def _add_start_options(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
+    # A verb's own options must not reset to defaults what was given before the verb.
+    default = None if is_top else argparse.SUPPRESS
+    parser.add_argument("--root", type=Path, default=_root() if is_top else argparse.SUPPRESS, help="the appliance")
+    parser.add_argument("--config", type=Path, default=default, help="settings file")
+    parser.add_argument("--broker", default=default, help="message bus, like unix:///var/run/redis.sock")
+    parser.add_argument("--workers", type=int, default=default, help="calls from the bus served at once")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default=default)
+
+
+def _add_client_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="the appliance to talk to")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_set_options(parser: argparse.ArgumentParser, host: str) -> None:
+    parser.add_argument("id", metavar="WLID")
+    parser.add_argument("host", metavar=host)
+    parser.add_argument("backends", metavar="BACKEND", nargs="+")
+    parser.add_argument("--tls-passthrough", action="store_true", help="the backend speaks TLS with the client")
+    _add_waiting(parser)
+    _add_client_options(parser)
+
+
+def _add_waiting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--timeout", type=float, default=_WAIT_SECONDS, help="seconds to wait (default 30)")
+    parser.add_argument("--no-wait", action="store_true", help="return as soon as it is accepted")
+
+
+def _root() -> Path:
+    return Path(os.environ.get("GATEWAY_ROOT") or _DEFAULT_ROOT)

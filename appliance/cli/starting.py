@@ -1,0 +1,72 @@
+"""The verbs that start something. Each imports what it starts when it runs."""
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from appliance import logs
+from appliance.layout import Root
+
+
+def run(options: Namespace) -> int:
+    """Run the whole appliance."""
+    from appliance.launch import appliance
+
+    _overlay_environment(options)
+    logs.configure(options.log_level or "info")
+    root = _root(options)
+    return appliance.run(root, _config(options, root), os.environ)
+
+
+def serve(options: Namespace) -> int:
+    """Run the control plane alone."""
+    from appliance import daemon
+
+    _overlay_environment(options)
+    logs.configure(options.log_level or "info")
+    root = _root(options)
+    return daemon.serve(root, _config(options, root), os.environ)
+
+
+def demo(options: Namespace) -> int:
+    """Run the demonstration."""
+    from appliance.launch import demo as demonstration
+
+    code: int = demonstration.run(options.root, is_check=options.check, is_json=options.json)
+    return code
+
+
+def start_traefik(options: Namespace) -> int:
+    """Become Traefik."""
+    from appliance.launch import traefik
+
+    logs.configure()
+    traefik.start(_root(options), options.binary, os.environ)
+    return 1
+
+
+def fatal_guard(options: Namespace) -> int:
+    """Be supervisord's listener for programs in FATAL."""
+    from appliance.launch import guard
+
+    logs.configure()
+    return guard.listen(_root(options), sys.stdin, sys.stdout)
+
+
+def _root(options: Namespace) -> Root:
+    return Root(Path(options.root).absolute())
+
+
+def _config(options: Namespace, root: Root) -> Path:
+    from appliance import settings
+
+    return settings.find(root.path, os.environ, options.config)
+
+
+def _overlay_environment(options: Namespace) -> None:
+    """Options of the start line are settings like any other, also for the programs started from here."""
+    if options.broker is not None:
+        os.environ["GATEWAY__BROKER"] = options.broker
+    if options.workers is not None:
+        os.environ["GATEWAY__ZBUS__WORKERS"] = str(options.workers)

@@ -1,0 +1,1 @@
+"""The use cases, and the Protocols through which they speak to the outside."""

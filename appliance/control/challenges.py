@@ -1,0 +1,96 @@
+"""The use case of the DNS-01 challenge: present a value, clean it up, let it expire, tell what happened to it.
+
+The order is the promise: the authority answers first, then the value is stored, then the caller is told. A caller who
+heard "yes" therefore finds the value answered, also after this process was killed and came back.
+It knows the Protocols of `ports`, and neither DNS packets nor files.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from appliance import logs
+from appliance.control.ports import Authority, ChallengeStore
+from appliance.model.challenges import Challenge, Records, check_name, check_value
+from appliance.model.histories import Entry, History
+from appliance.model.zones import Zone, plain_name
+
+log = logs.logger(__name__)
+
+
+class Challenges:
+    """Present, clean up, expire: callable from any thread, one after another.
+
+    Construction loads the store and publishes what it holds, so a restarted process answers at once.
+    `clock` gives the Unix time in seconds.
+    """
+
+    def __init__(self, authority: Authority, store: ChallengeStore, clock: Callable[[], float]) -> None:
+        self._authority = authority
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._zones: tuple[Zone, ...] = ()
+        self._history = History()
+        self._records = Records.of(*store.load()).expire(clock())
+        for challenge in self._records.challenges.values():
+            self._history = self._history.presented(challenge)
+        authority.publish(self._records.serial, self._records.values)
+
+    def present(self, fqdn: str, value: str, by: str) -> None:
+        """Answer `value` at `fqdn` (any case, with or without trailing dot) from now on. `by` is for the history.
+
+        Raises InvalidInput for no name or no value, Refused outside every zone or over a bound, OSError when it could
+        not be stored (it is answered all the same, but would not outlive the process).
+        """
+        name, value = plain_name(fqdn), check_value(value)
+        with self._lock:
+            check_name(name, self._zones)
+            challenge = Challenge(name, value, self._clock(), by)
+            self._replace(self._records.present(challenge))
+            self._history = self._seen().presented(challenge)
+        log.info("challenge presented", name=name, by=by)
+
+    def clean_up(self, fqdn: str, value: str, by: str) -> None:
+        """Stop answering this one value. One that is not there is no error. Raises as `present`."""
+        name, value = plain_name(fqdn), check_value(value)
+        with self._lock:
+            check_name(name, self._zones)
+            history = self._seen()
+            self._replace(self._records.clean_up(name, value, self._clock()))
+            self._history = history.ended([(name, value)], "cleaned up", self._clock())
+        log.info("challenge cleaned up", name=name, by=by)
+
+    def set_zones(self, zones: Iterable[Zone]) -> None:
+        """Answer for exactly these zones. Values outside them are kept until they expire, but not answered."""
+        with self._lock:
+            self._zones = tuple(zones)
+            self._authority.set_zones(self._zones)
+            self._replace(self._records.renumbered(self._clock()))
+
+    def expire(self) -> None:
+        """Let go of values older than an hour. Called once in a while; also moves fetches into the history."""
+        with self._lock:
+            now = self._clock()
+            gone = self._records.expired(now)
+            history = self._seen()
+            self._replace(self._records.expire(now))
+            self._history = history.ended([(one.name, one.value) for one in gone], "expired", now)
+        for challenge in gone:
+            log.warning("challenge expired without clean-up", name=challenge.name, by=challenge.by)
+
+    def history(self) -> tuple[Entry, ...]:
+        """The last 200 challenges, oldest first: by whom, when, fetched from where, how ended."""
+        with self._lock:
+            self._history = self._seen()
+            return self._history.entries
+
+    def _replace(self, records: Records) -> None:
+        if records is self._records:
+            return
+        self._records = records
+        self._authority.publish(records.serial, records.values)
+        self._store.save(records.serial, records.challenges.values())
+
+    def _seen(self) -> History:
+        """The history with the fetches since it was last looked at. Before a value ends, so that they count for it."""
+        return self._history.fetched(self._authority.fetches())

@@ -1,0 +1,162 @@
+"""The use cases of the gateway: one method a verb, under the same name in the API, on the command line, on the bus."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from appliance import logs
+from appliance.control.applier import Applier
+from appliance.control.challenges import Challenges
+from appliance.control.ports import Programs, Proxy, StaticConfiguration, WorkloadStore
+from appliance.model import workloads
+from appliance.model.errors import NotFound, Unavailable
+from appliance.model.standings import State, WorkloadView
+from appliance.model.workloads import WorkloadType
+from appliance.render.supervision import TRAEFIK
+
+log = logs.logger(__name__)
+
+_CERTIFICATES_FRESH_SECONDS = 0.5
+
+
+class Gateway:
+    """The control plane's use cases. Safe to call from any thread.
+
+    Every method that changes something may be repeated: the same call again is an update to the same state.
+    """
+
+    def __init__(
+        self,
+        *,
+        applier: Applier,
+        store: WorkloadStore,
+        challenges: Challenges,
+        proxy: Proxy,
+        programs: Programs,
+        static: StaticConfiguration,
+    ) -> None:
+        self._applier = applier
+        self._store = store
+        self._challenges = challenges
+        self._proxy = proxy
+        self._programs = programs
+        self._static = static
+        self._certificates = threading.Lock()
+        self._certified: tuple[float, frozenset[str] | None] = (0.0, None)
+
+    def set_named_proxy(
+        self,
+        identity: str,
+        name: str,
+        backends: Sequence[str],
+        *,
+        domain: str | None = None,
+        tls_passthrough: bool = False,
+        timeout_seconds: float = 0.0,
+    ) -> WorkloadView:
+        """Route `<name>.<domain>` (the gateway's first domain unless given) to the backends. See `set_workload`."""
+        document = {"type": WorkloadType.NAME_PROXY.value, "name": name, "domain": domain}
+        rest = {"backends": list(backends), "tls_passthrough": tls_passthrough}
+        return self.set_workload(identity, document | rest, timeout_seconds)
+
+    def set_fqdn_proxy(
+        self,
+        identity: str,
+        fqdn: str,
+        backends: Sequence[str],
+        *,
+        tls_passthrough: bool = False,
+        timeout_seconds: float = 0.0,
+    ) -> WorkloadView:
+        """Route `fqdn` to the backends. See `set_workload`."""
+        document = {"type": WorkloadType.FQDN_PROXY.value, "fqdn": fqdn, "backends": list(backends)}
+        return self.set_workload(identity, document | {"tls_passthrough": tls_passthrough}, timeout_seconds)
+
+    def set_workload(self, identity: str, document: Mapping[str, Any], timeout_seconds: float = 0.0) -> WorkloadView:
+        """Set what a workload document (the keys of its file) says; wait up to `timeout_seconds` until it is final.
+
+        Raises InvalidInput, Refused, Conflict or NoGateway; the desired state is then as it was. The view that comes
+        back may still be `pending`, or `quarantined` by Traefik.
+        """
+        workload = workloads.parse(identity, document)
+        cycle = self._applier.admit_one(workload, lambda: self._store.put(workload))
+        self._applier.wait(workload.id, cycle, time.monotonic() + timeout_seconds)
+        return self._applier.view_of(workload, self._certified_names())
+
+    def delete_proxy(self, identity: str, *, timeout_seconds: float = 0.0) -> bool:
+        """Delete a workload of either kind, and wait until Traefik has let go of it. False: there was none."""
+        existed = self._store.remove(workloads.workload_id(identity))
+        self._applier.wait(identity, self._applier.request(), time.monotonic() + timeout_seconds)
+        return existed
+
+    def workloads(self) -> list[WorkloadView]:
+        """Every workload, by id."""
+        return self._applier.views(self._certified_names())
+
+    def workload(self, identity: str) -> WorkloadView:
+        """One workload. Raises NotFound."""
+        found = self._applier.view(identity, self._certified_names())
+        if found is None:
+            raise NotFound(f"there is no workload {identity}: `gateway route list` shows those there are")
+        return found
+
+    def present(self, fqdn: str, value: str, by: str) -> None:
+        """Answer `value` as a TXT record of `fqdn` from now on. Raises Refused, InvalidInput."""
+        self._challenges.present(fqdn, value, by)
+
+    def clean_up(self, fqdn: str, value: str, by: str) -> None:
+        """No longer answer `value`; one that is not there is fine."""
+        self._challenges.clean_up(fqdn, value, by)
+
+    def challenges(self) -> list[dict[str, Any]]:
+        """The last challenges, oldest first; times in Unix seconds. What to read when a validation failed."""
+        return [asdict(entry) for entry in self._challenges.history()]
+
+    def apply_static_configuration(self, text: str) -> None:
+        """Give Traefik this static configuration; it is restarted only when that changed."""
+        if not self._static.replace(text):
+            return
+        try:
+            self._programs.restart(TRAEFIK)
+        except Unavailable as error:
+            log.warning("Traefik could not be restarted for its new static configuration", reason=str(error))
+            return
+        self._static.restarted()
+        log.info("Traefik restarted for its new static configuration")
+
+    def status(self) -> dict[str, Any]:
+        """How the appliance is: `{healthy, problems, programs: [{name, state, pid}], workloads: {state: count}}`."""
+        problems: list[str] = []
+        programs = self._program_states(problems)
+        counts = {state.value: count for state, count in self._applier.states().items()}
+        if self._certified_names() is None:
+            problems.append("Traefik does not answer on its API")
+        if counts[State.QUARANTINED]:
+            problems.append(f"{counts[State.QUARANTINED]} workload(s) in quarantine: `gateway route list` says why")
+        return {"healthy": not problems, "problems": problems, "programs": programs, "workloads": counts}
+
+    def _program_states(self, problems: list[str]) -> list[dict[str, Any]]:
+        try:
+            found = self._programs.programs()
+        except Unavailable as error:
+            problems.append(str(error))
+            return []
+        problems += [f"the program {item.name} is in {item.state}" for item in found if item.state in _TROUBLE]
+        return [{"name": item.name, "state": item.state, "pid": item.pid} for item in found]
+
+    def _certified_names(self) -> frozenset[str] | None:
+        """The names Traefik has certificates for, not older than half a second; None when Traefik does not answer."""
+        with self._certificates:
+            asked, names = self._certified
+            if time.monotonic() - asked > _CERTIFICATES_FRESH_SECONDS:
+                try:
+                    names = self._proxy.certified_names()
+                except Unavailable:
+                    names = None
+                self._certified = (time.monotonic(), names)
+            return names
+
+
+_TROUBLE = frozenset({"BACKOFF", "FATAL", "EXITED", "STOPPED", "UNKNOWN"})

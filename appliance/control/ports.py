@@ -1,0 +1,128 @@
+"""The Protocols through which the use cases speak to the outside. Adapters keep them; fakes in tests do too."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from appliance.model.admission import Desired
+from appliance.model.backends import Address
+from appliance.model.challenges import Challenge
+from appliance.model.histories import Fetch
+from appliance.model.plans import Plan
+from appliance.model.workloads import Workload
+from appliance.model.zones import Zone
+
+
+class Authority(Protocol):
+    """The authoritative DNS server."""
+
+    def set_zones(self, zones: Iterable[Zone]) -> None:
+        """Answer for exactly these zones from now on. No question is lost meanwhile."""
+
+    def publish(self, serial: int, values: Mapping[str, tuple[str, ...]]) -> None:
+        """Answer with these TXT values (owner name, lower case, no trailing dot -> values) when this returns."""
+
+    def fetches(self) -> Sequence[Fetch]:
+        """The queries answered with TXT values since the last call, oldest first. Under a flood, a sample of them."""
+
+
+class ChallengeStore(Protocol):
+    """Where challenge values outlive the process."""
+
+    def load(self) -> tuple[int, tuple[Challenge, ...]]:
+        """The last SOA serial and the values. Nothing stored: (0, ()). A corrupt store is set aside, reported, (0, ())."""
+
+    def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
+        """Replace what is stored, atomically."""
+
+
+class WorkloadStore(Protocol):
+    """The desired state: one document a workload, written by people, the API and the bus alike."""
+
+    def load(self) -> Sequence[Desired]:
+        """Everything that is desired; what cannot be read is there too, with the reason."""
+
+    def put(self, workload: Workload) -> None:
+        """Write one workload, atomically."""
+
+    def remove(self, identity: str) -> bool:
+        """Remove one workload, readable or not. False: there was none."""
+
+
+class AcceptedStore(Protocol):
+    """The versions of workloads that were let in last; they decide who held a host first, across restarts."""
+
+    def load(self) -> Mapping[str, Workload]:
+        """By id. What cannot be read any more is left out."""
+
+    def put(self, workload: Workload) -> None:
+        """Remember this version."""
+
+    def remove(self, identity: str) -> bool:
+        """Forget a workload. False: there was none."""
+
+
+class RouteFiles(Protocol):
+    """The directory of dynamic configuration that Traefik watches."""
+
+    def current(self) -> Mapping[str, str]:
+        """File name -> text of the appliance's own, whole files. Anything else found is set aside first."""
+
+    def write(self, plan: Plan) -> None:
+        """Carry out a plan. Each file appears, changes or goes in one step; none is ever seen half-written."""
+
+
+class Proxy(Protocol):
+    """Traefik's API. Every method raises Unavailable when Traefik does not answer."""
+
+    def router(self, protocol: str, name: str) -> Mapping[str, Any] | None:
+        """The router as Traefik has it (`http` or `tcp`; name with `@file`), or None."""
+
+    def service(self, protocol: str, name: str) -> Mapping[str, Any] | None:
+        """The service as Traefik has it, or None."""
+
+    def routers(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
+        """All routers by name."""
+
+    def services(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
+        """All services by name."""
+
+    def certified_names(self) -> frozenset[str]:
+        """Every name (wildcards included) of the certificates Traefik has loaded."""
+
+
+class Lookups(Protocol):
+    """Address look-ups through the configured resolvers."""
+
+    def addresses(self, host: str) -> frozenset[Address]:
+        """Every A and AAAA address of `host`. Raises NotFound when it has none, Unavailable when nobody could say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A supervised program."""
+
+    name: str
+    state: str
+    """supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED..."""
+    pid: int | None
+
+
+class Programs(Protocol):
+    """supervisord. Every method raises Unavailable when it does not answer."""
+
+    def programs(self) -> Sequence[Program]:
+        """All programs."""
+
+    def restart(self, name: str) -> None:
+        """Stop and start one program."""
+
+
+class StaticConfiguration(Protocol):
+    """Traefik's static configuration file."""
+
+    def replace(self, text: str) -> bool:
+        """Write it when it differs; whether Traefik must be restarted for it, an earlier interrupted time included."""
+
+    def restarted(self) -> None:
+        """Traefik has been restarted with what was written last."""

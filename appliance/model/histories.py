@@ -1,0 +1,80 @@
+"""The history of the last challenges: what an operator reads when a validation failed.
+
+Who presented what and when, which servers came to fetch it, and how it ended. It knows no clock and no DNS: events
+come with their time, and the oldest challenge makes room for the newest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from appliance.model.challenges import Challenge
+
+LONGEST = 200
+MOST_FETCHES = 50
+"""Fetches kept per challenge; later ones are only counted. A validation takes about ten."""
+
+State = Literal["presented", "fetched", "cleaned up", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One query that was answered with the values of `name`: when (Unix time), and from which address."""
+
+    name: str
+    at: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One challenge's life. `ended` is None while the authority answers its value."""
+
+    challenge: Challenge
+    state: State = "presented"
+    fetches: tuple[Fetch, ...] = ()
+    fetch_count: int = 0
+    ended: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The last `LONGEST` challenges, oldest first. Never changed: every event gives the next one."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def presented(self, challenge: Challenge) -> Self:
+        """A new life begins, also for a value that was there before."""
+        return type(self)((*self.entries, Entry(challenge))[-LONGEST:])
+
+    def fetched(self, fetches: Sequence[Fetch]) -> Self:
+        """Queries were answered: each belongs to every challenge alive at its name."""
+        if not fetches:
+            return self
+        by_name: dict[str, list[Fetch]] = {}
+        for fetch in fetches:
+            by_name.setdefault(fetch.name, []).append(fetch)
+        return type(self)(tuple(_with_fetches(entry, by_name.get(entry.challenge.name, ())) for entry in self.entries))
+
+    def ended(self, challenges: Iterable[tuple[str, str]], state: State, at: float) -> Self:
+        """These (name, value) pairs are no longer answered."""
+        keys = set(challenges)
+        return type(self)(
+            tuple(
+                replace(entry, state=state, ended=at)
+                if entry.ended is None and (entry.challenge.name, entry.challenge.value) in keys
+                else entry
+                for entry in self.entries
+            )
+        )
+
+
+def _with_fetches(entry: Entry, fetches: Sequence[Fetch]) -> Entry:
+    if entry.ended is not None or not fetches:
+        return entry
+    return replace(
+        entry,
+        state="fetched",
+        fetches=(*entry.fetches, *fetches)[:MOST_FETCHES],
+        fetch_count=entry.fetch_count + len(fetches),
+    )

@@ -1,0 +1,92 @@
+"""Settings into supervisord's configuration: which programs run, and when that ends the appliance.
+
+supervisord expands `%(...)s` in values, so a foreign `%` is doubled. Programs are stopped highest priority number
+first: Traefik drains while the authority still answers.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TRAEFIK = "traefik"
+GATEWAY = "gateway"
+GUARD = "fatal-guard"
+_SECONDS_FROM_START_TO_RUNNING = 5
+_MOST_DESCRIPTORS = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """What to run: argument lists, the environment they get, and the bounds they run within."""
+
+    traefik: Sequence[str]
+    gateway: Sequence[str]
+    guard: Sequence[str]
+    environment: Mapping[str, str]
+    descriptors: int
+    """The hard limit on open files; supervisord raises its programs' soft limit up to it, within reason."""
+    drain_seconds: int
+    user: str | None
+    """The user's name when it is root; supervisord warns when it is not told that root is meant."""
+
+
+def text(programs: Programs, root: Path) -> str:
+    """`supervisord.conf`."""
+    run = root / "run"
+    sections = {
+        "supervisord": _supervisord(programs, run),
+        "unix_http_server": {"file": _escaped(str(run / "supervisor.sock")), "chmod": "0600"},
+        "rpcinterface:supervisor": {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        },
+        f"program:{TRAEFIK}": {
+            **_program(programs.traefik, priority=30),
+            "stopwaitsecs": str(programs.drain_seconds + 5),
+        },
+        f"program:{GATEWAY}": {**_program(programs.gateway, priority=20), "stopwaitsecs": "10"},
+        f"eventlistener:{GUARD}": {
+            **_program(programs.guard, priority=10),
+            # Its standard output speaks supervisord's event protocol; what it has to say goes to standard error.
+            "redirect_stderr": "false",
+            "stdout_logfile": "NONE",
+            "stderr_logfile": "/dev/fd/2",
+            "stderr_logfile_maxbytes": "0",
+            "events": "PROCESS_STATE_FATAL",
+        },
+    }
+    return "\n".join(_section(name, values) for name, values in sections.items())
+
+
+def _supervisord(programs: Programs, run: Path) -> dict[str, str]:
+    values = {
+        "nodaemon": "true",
+        "logfile": "/dev/fd/1",
+        "logfile_maxbytes": "0",
+        "pidfile": _escaped(str(run / "supervisord.pid")),
+        "childlogdir": _escaped(str(run)),
+        "umask": "077",
+        "minfds": str(min(_MOST_DESCRIPTORS, programs.descriptors)),
+        "environment": ",".join(f'{key}="{_escaped(value)}"' for key, value in sorted(programs.environment.items())),
+    }
+    return {**values, "user": programs.user} if programs.user else values
+
+
+def _program(command: Sequence[str], *, priority: int) -> dict[str, str]:
+    return {
+        "command": _escaped(shlex.join(command)),
+        "priority": str(priority),
+        "startsecs": str(_SECONDS_FROM_START_TO_RUNNING),
+        "autorestart": "true",
+        "stdout_logfile": "/dev/fd/1",
+        "stdout_logfile_maxbytes": "0",
+        "redirect_stderr": "true",
+    }
+
+
+def _section(name: str, values: Mapping[str, str]) -> str:
+    return "".join([f"[{name}]\n", *(f"{key}={value}\n" for key, value in values.items())])
+
+
+def _escaped(value: str) -> str:
+    return value.replace("%", "%%")

@@ -1,0 +1,1 @@
+"""Measurements against peers; each module with a `main()` is one bench."""

@@ -1,0 +1,1 @@
+"""The original arrangement: the baseline."""

@@ -1,0 +1,102 @@
+"""The real peers as fixtures. The parent zone and the resolver serve a whole run, the CA and the appliance one test."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.peers import appliance as appliances
+from tests.peers import namespace
+from tests.peers.appliance import Appliance, MakeAppliance
+from tests.peers.backends import Backend, MakeBackend
+from tests.peers.lego import Lego
+from tests.peers.nsd import Nsd
+from tests.peers.pebble import Pebble
+from tests.peers.unbound import Unbound
+
+if not namespace.inside():
+    pytest.exit("tests/real needs its private namespace and peers: run `make test`", returncode=4)
+
+
+@pytest.fixture(scope="session")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nsd]:
+    """The parent zone `test`, which delegates the challenge names of `gw.test`."""
+    nsd = Nsd(tmp_path_factory.mktemp("nsd"))
+    nsd.add_gateway()
+    yield nsd
+    nsd.stop()
+
+
+@pytest.fixture(scope="session")
+def resolver(parent: Nsd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
+    """The only resolver."""
+    unbound = Unbound(tmp_path_factory.mktemp("unbound"))
+    yield unbound
+    unbound.stop()
+
+
+@pytest.fixture
+def pebble(resolver: Unbound, tmp_path: Path) -> Iterator[Pebble]:
+    """A fresh CA."""
+    directory = tmp_path / "pebble"
+    directory.mkdir()
+    ca = Pebble(directory)
+    yield ca
+    ca.stop()
+
+
+@pytest.fixture
+def backend() -> Iterator[MakeBackend]:
+    """Makes backends that are closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(Backend(*args, **options))
+
+
+@pytest.fixture
+def lego(pebble: Pebble, tmp_path: Path) -> Lego:
+    """lego's command line with an account of its own at the fresh CA."""
+    directory = tmp_path / "lego"
+    directory.mkdir()
+    return Lego(directory, pebble)
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory with a short name: the path of a unix socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="gw") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def new_appliance(resolver: Unbound, short_path: Path) -> Iterator[MakeAppliance]:
+    """Makes appliances (not started) that are killed after the test, and that must not have logged a traceback."""
+    made: list[Appliance] = []
+
+    def make(values: Mapping[str, Any] | None = None, **options: Any) -> Appliance:
+        directory = short_path / str(len(made))
+        directory.mkdir()
+        made.append(Appliance(directory, appliances.settings() if values is None else values, **options))
+        return made[-1]
+
+    yield make
+    logs = [end(one) for one in made]
+    assert not [log for log in logs if "Traceback (most recent call last)" in log]
+
+
+@pytest.fixture
+def appliance(new_appliance: MakeAppliance, pebble: Pebble) -> Appliance:
+    """A started appliance with the domain `gw.test` and the fresh CA."""
+    return new_appliance(appliances.settings(pebble)).start()
+
+
+def end(one: Appliance) -> str:
+    """Kill an appliance and show its log, which pytest prints for a failed test only."""
+    if not one.launched:
+        return ""
+    one.kill()
+    text = one.program.log_text()
+    print(text)  # noqa: T201
+    return text

@@ -7,6 +7,7 @@ part that ends unexpectedly ends the daemon, and supervisord starts it again; Tr
 import contextlib
 import ipaddress
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from appliance.control.lookups import Watch
 from appliance.layout import Root
 from appliance.model import admission
 from appliance.model.errors import InvalidSettings, Unavailable
+from appliance.model.rate_limits import RateLimit
 from appliance.model.zones import Zone, zones_of
 from appliance.render import static
 from appliance.settings import Settings
@@ -37,22 +39,25 @@ from appliance.settings import Settings
 log = logs.logger(__name__)
 
 _HOUSEKEEPING_SECONDS = 5.0
-_NOT_LIVE = ("dns", "challenge", "admin", "zbus", "broker", "traefik")
-"""Sections that are read once: a change of them restarts the control plane, which costs no traffic."""
+_HOLDING_THE_INTERPRETER_SECONDS = 0.0005
+"""How long a thread may compute while the authority waits; Python's own 5 ms would be every answer's delay."""
 
 
 class Daemon:
     """The running control plane."""
 
-    def __init__(self, root: Root, config: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, root: Root, find_config: Callable[[], Path], environment: Mapping[str, str]) -> None:
         self._root = root
-        self._config = config
+        self._find_config = find_config
         self._environment = environment
-        self._settings = settings.load(config, environment)
+        self._config = find_config()
+        self._signature = _signature(self._config)
+        self._settings = settings.load(self._config, environment)
         self._problem: str | None = None
-        self._ended = threading.Event()
+        self._wake = threading.Event()
+        self._is_ending = False
         self._failure: BaseException | None = None
-        self._reload = threading.Event()
+        self._is_reload_due = False
         self._stack = contextlib.ExitStack()
         self._build()
 
@@ -61,7 +66,9 @@ class Daemon:
         with self._stack:
             self._start()
             log.info("control plane ready", root=str(self._root.path), config=str(self._config))
-            while not self._ended.wait(_HOUSEKEEPING_SECONDS if not self._reload.is_set() else 0.05):
+            while not self._is_ending:
+                self._wake.wait(_HOUSEKEEPING_SECONDS)
+                self._wake.clear()
                 self._keep_house()
         if self._failure is not None:
             log.error("control plane ends: a part of it failed", exc_info=self._failure)
@@ -70,7 +77,8 @@ class Daemon:
 
     def end(self) -> None:
         """Make `run` return. Safe in a signal handler."""
-        self._ended.set()
+        self._is_ending = True
+        self._wake.set()
 
     def describe(self) -> dict[str, Any]:
         """What `status` tells of this process: `{version, root, config, settings_problem, public, zones}`."""
@@ -87,20 +95,24 @@ class Daemon:
     def _build(self) -> None:
         root, loaded = self._root, self._settings
         listen = [settings.split_endpoint(endpoint) for endpoint in loaded.dns.listen]
-        self._dns = DnsServer(listen, failed=lambda name: self._fail(Unavailable(f"the thread {name} ended")))
+        self._dns = DnsServer(
+            listen,
+            rate_limit=_rate_limit(loaded),
+            failed=lambda name: self._fail(Unavailable(f"the thread {name} ended")),
+        )
         self._challenges = Challenges(self._dns, ChallengeFiles(root.state / "challenges.json"), time.time)
         proxy = TraefikApi(*settings.split_endpoint(loaded.traefik.api))
         store = WorkloadFiles(root.workloads)
-        self._applier = Applier(
-            store,
-            AcceptedFiles(root.accepted),
-            ProxyFiles(root.proxy, root.staging, root.quarantine),
-            proxy,
-            _rules(loaded),
-        )
         resolvers = [_name_server(text) for text in loaded.dns.resolvers]
-        self._watch = Watch(ResolverLookups(resolvers), self._request_cycle)
-        self._applier.use(self._watch)
+        self._watch = Watch(ResolverLookups(resolvers), self._on_moved_hosts)
+        self._applier = Applier(
+            workloads=store,
+            accepted=AcceptedFiles(root.accepted),
+            files=ProxyFiles(root.proxy, root.staging, root.quarantine),
+            proxy=proxy,
+            watch=self._watch,
+            gateway=_rules(loaded),
+        )
         self._gateway = Gateway(
             applier=self._applier,
             store=store,
@@ -108,14 +120,15 @@ class Daemon:
             proxy=proxy,
             programs=SupervisorRpc(root.supervisor_socket),
             static=StaticConfigurationFile(root.static_configuration, root.restart_mark),
+            describe=self.describe,
         )
         self._challenge_socket = ChallengeSocket(
             root.challenge_socket, self._gateway.present, self._gateway.clean_up, loaded.challenge.uids
         )
         self._watcher = Watcher()
-        self._watcher.add(root.workloads, self._request_cycle)
-        self._watcher.add(root.proxy, self._request_cycle)
-        self._watcher.add(self._config.parent, self._reload.set, only=self._config.name)
+        self._watcher.add(root.workloads, self._on_workload_files)
+        self._watcher.add(root.proxy, self._applier.request_route_files)
+        self._watcher.add(self._config.parent, self._on_settings_files)
 
     def _start(self) -> None:
         self._challenges.set_zones(_zones(self._settings))
@@ -136,24 +149,36 @@ class Daemon:
     def _start_admin(self) -> None:
         from appliance.adapters import admin_api  # noqa: PLC0415  half of the start-up time, and nobody waits for it
 
-        admin = admin_api.AdminApi(admin_api.application(self._gateway, self.describe), self._root.admin_socket)
+        admin = admin_api.AdminApi(admin_api.application(self._gateway), self._root.admin_socket)
         self._run_part(lambda: admin.start(self._fail), admin.stop)
 
     def _run_part(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
         self._stack.callback(stop)
         start()
 
-    def _request_cycle(self) -> None:
-        self._applier.request()
+    def _on_workload_files(self, names: frozenset[str]) -> None:
+        """A name stands for a workload; a change of the directory itself for all of them."""
+        self._applier.request({name.removesuffix(".yaml") for name in names} or None)
+
+    def _on_moved_hosts(self, hosts: frozenset[str]) -> None:
+        self._applier.request_hosts(hosts)
+
+    def _on_settings_files(self, names: frozenset[str]) -> None:
+        if self._config.name in names:
+            self._is_reload_due = True
+            self._wake.set()
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
-        self._ended.set()
+        self.end()
 
     def _keep_house(self) -> None:
         self._challenges.expire()
-        if self._reload.is_set():
-            self._reload.clear()
+        config = self._find_config()
+        signature = _signature(config)
+        if self._is_reload_due or (config, signature) != (self._config, self._signature):
+            self._is_reload_due = False
+            self._config, self._signature = config, signature
             self._reload_settings()
 
     def _reload_settings(self) -> None:
@@ -169,19 +194,23 @@ class Daemon:
         if fresh == self._settings:
             return
         before, self._settings = self._settings, fresh
-        self._gateway.apply_static_configuration(static.text(fresh, self._root.path))
         self._challenges.set_zones(_zones(fresh))
         self._applier.reconfigure(_rules(fresh))
+        self._gateway.apply_static_configuration(static.text(fresh, self._root.path))
         log.info("settings taken over", config=str(self._config))
-        if any(getattr(before, section) != getattr(fresh, section) for section in _NOT_LIVE):
+        if _read_once(before) != _read_once(fresh):
             log.info("the control plane restarts for its new settings; traffic goes on")
-            self._ended.set()
+            self.end()
 
 
-def serve(root: Root, config: Path, environment: Mapping[str, str]) -> int:
-    """Run the control plane alone. Raises GatewayError when it cannot start."""
+def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str, str]) -> int:
+    """Run the control plane alone. Raises GatewayError when it cannot start.
+
+    `find_config` is asked again and again: a settings file may appear later, in a place that goes before.
+    """
+    sys.setswitchinterval(_HOLDING_THE_INTERPRETER_SECONDS)
     root.create()
-    daemon = Daemon(root, config, environment)
+    daemon = Daemon(root, find_config, environment)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.end())
     return daemon.run()
@@ -195,6 +224,27 @@ def _rules(loaded: Settings) -> admission.Gateway:
         domains=public.domains if public else (),
         policy=loaded.backend_policy(),
     )
+
+
+def _read_once(loaded: Settings) -> tuple[object, ...]:
+    """The settings that are read at the start only: a change restarts the control plane, which costs no traffic."""
+    dns = loaded.dns
+    inner = (loaded.challenge, loaded.admin, loaded.zbus, loaded.broker, loaded.traefik)
+    return (dns.listen, dns.rate_limit, dns.resolvers, *inner)
+
+
+def _rate_limit(loaded: Settings) -> RateLimit | None:
+    limit = loaded.dns.rate_limit
+    return RateLimit(limit.per_second, limit.slip, tuple(map(str, limit.exempt))) if limit else None
+
+
+def _signature(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever a file does, also where nobody can watch it; None: it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _zones(loaded: Settings) -> tuple[Zone, ...]:

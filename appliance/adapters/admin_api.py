@@ -39,12 +39,12 @@ Timeout = Annotated[float, Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="se
 Wait = Annotated[Literal["applied"] | None, Query(description="`applied`: answer when Traefik serves it, or will not")]
 
 
-def application(gateway: Gateway, describe: Callable[[], dict[str, Any]]) -> FastAPI:
-    """The API over a gateway; `describe` gives what `status` says of the process itself."""
+def application(gateway: Gateway) -> FastAPI:
+    """The API over a gateway."""
     app = FastAPI(title="Gateway Appliance", docs_url=None, redoc_url=None, lifespan=_lifespan)
     _add_error_answers(app)
 
-    @app.put("/v1/workloads/{identity}")
+    @app.put("/v1/workloads/{identity:path}")
     def set_workload(
         identity: str, document: Annotated[dict[str, Any], Body()], wait: Wait = None, timeout: Timeout = 30.0
     ) -> dict[str, Any]:
@@ -54,13 +54,18 @@ def application(gateway: Gateway, describe: Callable[[], dict[str, Any]]) -> Fas
     def workloads() -> list[dict[str, Any]]:
         return [view.document() for view in gateway.workloads()]
 
-    @app.get("/v1/workloads/{identity}")
+    @app.get("/v1/workloads/{identity:path}")
     def workload(identity: str) -> dict[str, Any]:
         return gateway.workload(identity).document()
 
-    @app.delete("/v1/workloads/{identity}")
+    @app.delete("/v1/workloads/{identity:path}")
     def delete_proxy(identity: str, wait: Wait = None, timeout: Timeout = 30.0) -> dict[str, Any]:
         return {"id": identity, "existed": gateway.delete_proxy(identity, timeout_seconds=timeout if wait else 0.0)}
+
+    @app.post("/v1/workloads:prune")
+    def prune() -> dict[str, Any]:
+        gateway.prune()
+        return {"accepted": True}
 
     @app.get("/v1/challenges")
     def challenges() -> list[dict[str, Any]]:
@@ -68,7 +73,7 @@ def application(gateway: Gateway, describe: Callable[[], dict[str, Any]]) -> Fas
 
     @app.get("/v1/status")
     def status() -> dict[str, Any]:
-        return {**describe(), **gateway.status()}
+        return gateway.status()
 
     return app
 
@@ -80,7 +85,14 @@ class AdminApi:
         self._path = path
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app, http=_OwnUserOnly, ws="none", loop="asyncio", log_config=None, access_log=False, lifespan="on"
+                app,
+                http=_OwnUserOnly,
+                ws="none",
+                loop="asyncio",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="on",
             )
         )
         self._thread: threading.Thread | None = None

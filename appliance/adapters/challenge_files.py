@@ -8,6 +8,7 @@ It knows a path and the format, and nothing of DNS.
 import contextlib
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -78,7 +79,10 @@ def _challenge(entry: dict[str, Any]) -> Challenge:
     name, value, by = (entry[key] for key in ("name", "value", "by"))
     if not all(isinstance(text, str) for text in (name, value, by)):
         raise TypeError("name, value and by must be texts")
-    return Challenge(plain_name(name), check_value(value), float(entry["presented"]), by)
+    presented = float(entry["presented"])
+    if not math.isfinite(presented):
+        raise ValueError("presented must be a time")
+    return Challenge(plain_name(name), check_value(value), presented, by)
 
 
 def _whole(number: object) -> int:

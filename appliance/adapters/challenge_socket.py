@@ -4,8 +4,8 @@
     {"ok": true}                                                                      the authority answers it
     {"ok": false, "error": "what is wrong and what to do"}
 
-Why one thread with a selector and not a thread a client: a client that sends nothing, or byte by byte, costs nothing
-but its descriptor until its time is up, however many there are. The verbs themselves take a millisecond and run in turn.
+Why one thread with a selector and not a thread a client: a client that sends nothing, or byte by byte, costs only its
+descriptor until its time is up, however many there are. The verbs themselves take a millisecond and run in turn.
 Who may: root, the appliance's own user, and configured ones, by the kernel's word for it (SO_PEERCRED, unix(7)).
 It knows lines and peers; what a verb does is passed in.
 """
@@ -42,11 +42,12 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 class _Client:
     """A connection whose line is not complete yet."""
 
-    __slots__ = ("deadline", "line", "sock", "who")
+    __slots__ = ("deadline", "line", "pid", "sock", "uid")
 
-    def __init__(self, sock: socket.socket, who: str) -> None:
+    def __init__(self, sock: socket.socket, pid: int, uid: int) -> None:
         self.sock = sock
-        self.who = who
+        self.pid = pid
+        self.uid = uid
         self.line = b""
         self.deadline = time.monotonic() + PATIENCE_SECONDS
 
@@ -65,7 +66,7 @@ class ChallengeSocket:
     def start(self) -> None:
         """Listen; requests are taken from now on. A socket left by a dead process is replaced.
 
-        Raises Unavailable when the path cannot be had. (That one appliance at a time uses a root is the lock's business.)
+        Raises Unavailable when the path cannot be had. (One appliance to a root is the lock's business.)
         """
         if self._thread is not None:
             return
@@ -122,12 +123,8 @@ class ChallengeSocket:
             return
         sock.setblocking(False)
         pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        client = _Client(sock, f"uid {uid} pid {pid}")
         selector.register(sock, selectors.EVENT_READ)
-        self._clients[sock.fileno()] = client
-        if uid not in self._uids:
-            log.warning("challenge socket refused a user", uid=uid, pid=pid)
-            self._finish(selector, client, f"uid {uid} may not present challenges: add it to challenge.uids")
+        self._clients[sock.fileno()] = _Client(sock, pid, uid)
 
     def _read(self, selector: selectors.BaseSelector, client: _Client) -> None:
         try:
@@ -147,13 +144,16 @@ class ChallengeSocket:
 
     def _obey(self, client: _Client) -> str | None:
         """Carry out the line; None when it is done, else what is wrong."""
+        if client.uid not in self._uids:  # told only now: an answer ahead of the line would be lost with it
+            log.warning("challenge socket refused a user", uid=client.uid, pid=client.pid)
+            return f"uid {client.uid} may not present challenges: add it to challenge.uids"
         try:
             request = _Request.of(client.line.partition(b"\n")[0])
-            self._verbs[request.verb](request.fqdn, request.value, client.who)
+            self._verbs[request.verb](request.fqdn, request.value, f"uid {client.uid} pid {client.pid}")
         except GatewayError as error:
             return str(error)
         except Exception:
-            log.exception("challenge request failed", by=client.who)
+            log.exception("challenge request failed", uid=client.uid, pid=client.pid)
             return "internal error: see the appliance's log"
         return None
 

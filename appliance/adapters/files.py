@@ -4,9 +4,10 @@ Directories are read by signature (size, time, inode), so a cycle over thousands
 What is found here comes from people, editors, other programs and accidents; nothing of it is trusted to be a file.
 """
 
+import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,20 @@ class WorkloadFiles:
         self._read = fresh
         return [desired for _, desired in fresh.values()]
 
+    def read(self, identities: Iterable[str]) -> dict[str, Desired | None]:
+        """These workloads' files as they are now; None: there is none."""
+        return {identity: self._read_one(identity) for identity in identities}
+
+    def _read_one(self, identity: str) -> Desired | None:
+        name = identity if identity.endswith(".yml") else f"{identity}{_SUFFIX}"
+        entry = _entry(self._directory, name)
+        desired = _desired(entry) if entry is not None else None
+        if entry is None or desired is None:
+            self._read.pop(name, None)
+        else:
+            self._read[name] = (entry.signature, desired)
+        return desired
+
     def put(self, workload: Workload) -> None:
         """Write `<id>.yaml`."""
         content = yaml.safe_dump(workload.document(), sort_keys=False, allow_unicode=True)
@@ -86,7 +101,7 @@ class AcceptedFiles:
     def put(self, workload: Workload) -> None:
         """Remember this version. Not synced: losing it costs only who was first, after a power failure."""
         self.load()
-        content = yaml.safe_dump(workload.document(), sort_keys=False)
+        content = json.dumps(workload.document())  # YAML too, and a hundred times as fast to write
         atomic.write(self._directory / f"{workload.id}{_SUFFIX}", content, sync=False)
         self._cache()[workload.id] = workload
 
@@ -125,14 +140,35 @@ class ProxyFiles:
         self._read = fresh
         return {name: content for name, (_, content) in fresh.items()}
 
+    def damaged(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these entries are not as they were written; foreign ones among them go to `quarantine/`."""
+        return frozenset(name for name in names if self._is_damaged(name))
+
+    def _is_damaged(self, name: str) -> bool:
+        entry, known = _entry(self._directory, name), self._read.get(name)
+        if entry is not None and known is not None and known[0] == entry.signature:
+            return False
+        content = _own_text(entry) if entry is not None else None
+        if entry is not None and entry.signature and known is not None and content == known[1]:
+            self._read[name] = (entry.signature, known[1])
+            return False
+        self._read.pop(name, None)
+        if entry is not None:
+            self._set_aside(entry)
+        return True
+
     def write(self, plan: Plan) -> None:
         """Carry out a plan: each file is staged elsewhere, synced and renamed into place."""
         for change in plan:
             path = self._directory / change.name
             if isinstance(change, Delete):
                 path.unlink(missing_ok=True)
-            else:
-                atomic.write(path, change.text, staging=self._staging)
+                self._read.pop(change.name, None)
+                continue
+            atomic.write(path, change.text, staging=self._staging)
+            entry = _entry(self._directory, change.name)
+            if entry is not None and entry.signature is not None:
+                self._read[change.name] = (entry.signature, change.text)
         if plan:
             atomic.sync_directory(self._directory)
 
@@ -160,7 +196,7 @@ class StaticConfigurationFile:
 
     def replace(self, text: str) -> bool:
         """Write it when it differs. The mark comes first, so that dying between the two forgets no restart."""
-        if not self._path.exists() or self._path.read_text(encoding="utf-8") != text:
+        if not self._path.exists() or self._path.read_bytes() != text.encode():
             self._mark.touch(mode=0o600)
             atomic.write(self._path, text)
         return self._mark.exists()
@@ -185,14 +221,28 @@ def _entries(directory: Path) -> Iterator[_Entry]:
             status = item.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        plain = stat.S_ISREG(status.st_mode)
-        signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-        yield _Entry(item.name, Path(item.path), signature if plain else None, status.st_mtime)
+        yield _Entry(item.name, directory / item.name, _signature(status), status.st_mtime)
+
+
+def _entry(directory: Path, name: str) -> _Entry | None:
+    path = directory / name
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return _Entry(name, path, _signature(status), status.st_mtime)
+
+
+def _signature(status: os.stat_result) -> Signature | None:
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _desired(entry: _Entry) -> Desired | None:
     """A workload file's content or what is wrong with it; None when it has gone meanwhile."""
-    identity = entry.name.rsplit(".", 1)[0]
+    shown = _printable(entry.name)
+    identity = shown.removesuffix(_SUFFIX)
     try:
         raw = _read_limited(entry.path, documents.LARGEST_DOCUMENT_BYTES)
         return Desired(identity, _parsed(entry, identity, raw), entry.modified)
@@ -201,12 +251,13 @@ def _desired(entry: _Entry) -> Desired | None:
     except InvalidInput as error:
         return Desired(identity, error, entry.modified)
     except OSError as error:
-        return Desired(identity, InvalidInput(f"{entry.name} cannot be read: {error.strerror}"), entry.modified)
+        return Desired(identity, InvalidInput(f"{shown} cannot be read: {error.strerror}"), entry.modified)
 
 
 def _parsed(entry: _Entry, identity: str, raw: bytes) -> Workload:
     if not entry.name.endswith(_SUFFIX):
-        raise InvalidInput(f"rename {entry.name} to {identity}{_SUFFIX}: workload files end in {_SUFFIX}")
+        right = identity.rsplit(".", 1)[0] + _SUFFIX
+        raise InvalidInput(f"rename {identity} to {right}: workload files end in {_SUFFIX}")
     return workloads.parse(identity, documents.parse(raw))
 
 
@@ -223,14 +274,24 @@ def _own_text(entry: _Entry) -> str | None:
 
 def _read_limited(path: Path, largest: int) -> bytes:
     """The file's bytes; a pipe or device in its place is refused, not waited for. Raises OSError, InvalidInput."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidInput(f"{path.name} is no plain file: put a YAML file in its place")
+    with open(path, "rb", opener=_open_without_waiting) as file:
         raw = file.read(largest + 1)
     if len(raw) > largest:
-        raise InvalidInput(f"{path.name} is larger than {largest} bytes")
+        raise InvalidInput(f"{_printable(path.name)} is larger than {largest} bytes")
     return raw
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InvalidInput(f"{_printable(Path(path).name)} is no plain file: put a YAML file in its place")
+    return descriptor
+
+
+def _printable(name: str) -> str:
+    """A file name, which need not be UTF-8, as text that can be sent on."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _removed(path: Path) -> bool:

@@ -4,6 +4,7 @@ An event only says "look again"; what has changed is read from the files. Watchi
 network filesystems); a slow poll of the directory's own signature then stands in, and the log says so.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +30,9 @@ class Watcher:
         self._observer: BaseObserver | None = None
         self._lock = threading.Lock()
 
-    def add(self, directory: Path, on_change: Callable[[], None], only: str | None = None) -> None:
-        """Call `on_change` when an entry of `directory` (only the one named `only`, if given) changes."""
-        self._watched.append((directory, _Relay(on_change, only)))
+    def add(self, directory: Path, on_change: Callable[[frozenset[str]], None]) -> None:
+        """Call `on_change` with the names of entries of `directory` that changed; none: the directory itself did."""
+        self._watched.append((directory, _Relay(directory, on_change)))
 
     def start(self) -> None:
         """Watch from now on."""
@@ -67,14 +68,15 @@ class Watcher:
 class _Relay(FileSystemEventHandler):
     """Passes on that something changed. Mere reading is no change: it would make the reader's own work an event."""
 
-    def __init__(self, on_change: Callable[[], None], only: str | None) -> None:
+    def __init__(self, directory: Path, on_change: Callable[[frozenset[str]], None]) -> None:
+        self._directory = str(directory)
         self._on_change = on_change
-        self._only = only
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Relay a change of a watched entry."""
+        """Relay a change of a watched entry. (A directory counts as modified whenever an entry of it is.)"""
         if event.event_type not in _CHANGES:
             return
-        names = {Path(str(path)).name for path in (event.src_path, event.dest_path) if path}
-        if self._only is None or self._only in names:
-            self._on_change()
+        paths = [os.path.split(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path]
+        names = frozenset(name for parent, name in paths if parent == self._directory)
+        if names or event.event_type != "modified":
+            self._on_change(names)

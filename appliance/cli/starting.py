@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 from appliance import logs
@@ -16,17 +17,18 @@ def run(options: Namespace) -> int:
     _overlay_environment(options)
     logs.configure(options.log_level or "info")
     root = _root(options)
-    return appliance.run(root, _config(options, root), os.environ)
+    return appliance.run(root, options.config, os.environ)
 
 
 def serve(options: Namespace) -> int:
     """Run the control plane alone."""
-    from appliance import daemon
+    from appliance import daemon, settings
 
     _overlay_environment(options)
     logs.configure(options.log_level or "info")
     root = _root(options)
-    return daemon.serve(root, _config(options, root), os.environ)
+    find_config = partial(settings.find, root.path, os.environ, options.config)
+    return daemon.serve(root, find_config, os.environ)
 
 
 def demo(options: Namespace) -> int:
@@ -56,12 +58,6 @@ def fatal_guard(options: Namespace) -> int:
 
 def _root(options: Namespace) -> Root:
     return Root(Path(options.root).absolute())
-
-
-def _config(options: Namespace, root: Root) -> Path:
-    from appliance import settings
-
-    return settings.find(root.path, os.environ, options.config)
 
 
 def _overlay_environment(options: Namespace) -> None:

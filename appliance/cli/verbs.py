@@ -51,12 +51,19 @@ def route_show(options: Namespace) -> int:
     return 0
 
 
+def route_prune(options: Namespace) -> int:
+    """Confirm that workload files which vanished many at once are meant to be gone."""
+    _print(options, AdminClient(options.root).call("POST", "/v1/workloads:prune"), "the routes without a file go")
+    return 0
+
+
 def status(options: Namespace) -> int:
     """How the appliance is: exit code 0 when it is healthy."""
     found = AdminClient(options.root).call("GET", "/v1/status")
     counts = ", ".join(f"{count} {state}" for state, count in found["workloads"].items())
     lines = [f"gateway {found['version']} on {found['root']}: {'healthy' if found['healthy'] else 'NOT HEALTHY'}"]
     lines += [f"  problem: {problem}" for problem in found["problems"]]
+    lines += [f"  notice: {notice}" for notice in found["notices"]]
     lines += [f"  settings: {found['config']}"]
     lines += [f"  {item['name']}: {item['state']} (pid {item['pid']})" for item in found["programs"]]
     lines += [f"  workloads: {counts}", f"  zones: {', '.join(found['zones']) or 'none'}"]

@@ -1,68 +1,76 @@
-"""Brings the desired state to Traefik, and says how every workload stands.
+"""Brings the desired state to Traefik: one thread, one cycle.
 
-One thread, one cycle: read what is desired -> admit -> render -> compare with the files that are there -> write the
-difference -> ask Traefik whether it serves it. Every cause (a changed file, a call, an answer from a name server)
-only asks for a cycle; so causes that come together are one cycle, and a lost event costs a delay, never a state.
+read what changed -> judge it -> write the difference -> ask Traefik whether it serves it
+
+Every cause (a changed file, a call, an answer from a name server) only asks for a cycle, so causes that come together
+are one cycle. The first change after a quiet time is written at once; while Traefik still works on the last write,
+changes gather, because each write costs it a reload of everything. Now and then all is compared with all, so a lost
+event costs a delay, never a state.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from appliance import logs
+from appliance.control.board import Board
 from appliance.control.confirmation import Confirmation
 from appliance.control.lookups import Watch
 from appliance.control.ports import AcceptedStore, Proxy, RouteFiles, WorkloadStore
-from appliance.model import admission, plans, resolution
-from appliance.model.admission import Admission, Desired, Gateway, Route
+from appliance.control.routes import Routes
+from appliance.model import admission, resolution
+from appliance.model.admission import Desired, Gateway, Route
 from appliance.model.errors import GatewayError
-from appliance.model.standings import Standing, State, WorkloadView, certificate_of
+from appliance.model.register import Register
+from appliance.model.vanishing import Vanished
 from appliance.model.workloads import Workload
-from appliance.render import dynamic
+from appliance.render.dynamic import Decision
 
 log = logs.logger(__name__)
 
-_RECHECK_SECONDS = 30.0
+_RECHECK_SECONDS = 60.0
 """How often everything is compared again although nothing asked for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rendered:
-    """One route as it was rendered, kept so that an unchanged route is rendered once."""
-
-    route: Route
-    withheld: str | None
-    text: str
+_LONGEST_SETTLING_SECONDS = 10.0
+"""How long changes gather at most while Traefik does not confirm the last write."""
 
 
 class Applier:
     """The desired state's way to Traefik. `start()` returns after the first cycle; `stop()` joins."""
 
     def __init__(
-        self, workloads: WorkloadStore, accepted: AcceptedStore, files: RouteFiles, proxy: Proxy, gateway: Gateway
+        self,
+        *,
+        workloads: WorkloadStore,
+        accepted: AcceptedStore,
+        files: RouteFiles,
+        proxy: Proxy,
+        watch: Watch,
+        gateway: Gateway,
     ) -> None:
         self._workloads = workloads
         self._accepted = accepted
-        self._files = files
-        self._gateway = gateway
-        self._changed = threading.Condition()
-        self._admission = Admission({}, {}, {})
-        self._desired: dict[str, Desired] = {}
-        self._rendered: dict[str, _Rendered] = {}
+        self._watch = watch
+        self._routes = Routes(files)
+        self._register = Register(gateway)
         self._confirmation = Confirmation(proxy)
-        self._watch: Watch | None = None
+        self._withheld: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self.board = Board(self._changed, self._register, self._confirmation, self._withheld)
+        self._vanished = Vanished()
+        self._is_everything_dirty = True
+        self._dirty: set[str] = set()
+        self._moved_hosts: set[str] = set()
+        self._new_rules: Gateway | None = None
         self._requested = 1
         self._finished = 0
+        self._written_at = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def use(self, watch: Watch) -> None:
-        """Depend on this look-up watch, whose changes ask for a cycle. Before `start`."""
-        self._watch = watch
-
     def start(self, on_failure: Callable[[BaseException], None]) -> None:
         """Do a first cycle, then go on in a thread; `on_failure` is told when that thread ends unexpectedly."""
+        accepted = self._accepted.load()
+        self._register.restore(accepted, accepted.keys())
         self._cycle()
         self._thread = threading.Thread(target=self._run, args=(on_failure,), name="applier", daemon=True)
         self._thread.start()
@@ -75,18 +83,45 @@ class Applier:
         if self._thread is not None:
             self._thread.join(timeout=30)
 
-    def request(self) -> int:
-        """Ask for a cycle that sees everything written until now. Returns the cycle's number, for `wait`."""
+    def request(self, identities: Iterable[str] | None = None) -> int:
+        """Ask for a cycle that looks at these workloads' files, or (None) at everything.
+
+        Returns the cycle's number, for `wait`.
+        """
         with self._changed:
-            self._requested += 1
-            self._changed.notify_all()
-            return self._requested
+            if identities is None:
+                self._is_everything_dirty = True
+            else:
+                self._dirty.update(identities)
+            return self._ask()
+
+    def request_route_files(self, names: Iterable[str]) -> None:
+        """Ask for a look at these entries of Traefik's directory: somebody else may have touched them."""
+        self._routes.suspect(names)
+        with self._changed:
+            self._ask()
+
+    def request_hosts(self, hosts: Iterable[str]) -> None:
+        """Ask for a cycle because these hosts resolve to something else now."""
+        with self._changed:
+            self._moved_hosts.update(hosts)
+            self._ask()
+
+    def prune(self) -> int:
+        """Believe that files which vanished are meant to be gone. Returns the cycle's number."""
+        with self._changed:
+            self._vanished = self._vanished.forced()
+            return self.request()
+
+    def held(self) -> str | None:
+        """Why a plan is held back, and what to do; None when none is."""
+        return self._vanished.reason()
 
     def reconfigure(self, gateway: Gateway) -> None:
         """Admit by these rules from now on."""
         with self._changed:
-            self._gateway = gateway
-        self.request()
+            self._new_rules = gateway
+            self._ask()
 
     def admit_one(self, workload: Workload, write: Callable[[], None]) -> int:
         """Let one workload in at the door and `write` it, or raise why not; nobody else is admitted meanwhile.
@@ -94,80 +129,31 @@ class Applier:
         Returns the number of the cycle to wait for. Raises Refused, Conflict or NoGateway.
         """
         with self._changed:
-            resolutions = self._watch.known() if self._watch else {}
-            host, _ = admission.host_of(workload, self._gateway)
-            for backend in workload.backends:
-                self._gateway.policy.check(backend)
-                if backend.host in resolutions:
-                    admission.route_of(workload, self._gateway, resolutions)
-            admission.check_free(host, workload.id, self._admission.holders)
+            register = self._register
+            host = admission.check_at_the_door(workload, register.gateway, register.resolutions)
+            admission.check_free(host, workload.id, register.holders)
             write()
-            self._admission = admission.with_claim(self._admission, host, workload.id)
-            return self.request()
+            register.claim(host, workload.id)
+            return self.request([workload.id])
+
+    def remove_one(self, identity: str, remove: Callable[[], bool]) -> tuple[bool, int]:
+        """`remove` a workload's file on purpose: it does not count as vanished. Whether it was there, and the cycle."""
+        with self._changed:
+            existed = remove()
+            self._vanished = self._vanished.meant(identity)
+            return existed, self.request([identity])
 
     def wait(self, identity: str, cycle: int, deadline: float) -> bool:
         """Wait until `cycle` is done and the workload not pending; False when `deadline` (monotonic) passes."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: self._finished >= cycle and self._is_final(identity), max(0.0, deadline - time.monotonic())
+                lambda: self._finished >= cycle and self.board.is_final(identity), max(0.0, deadline - time.monotonic())
             )
 
-    def views(self, certified: frozenset[str] | None) -> list[WorkloadView]:
-        """Every workload, by id. `certified` are the names of Traefik's certificates, None when not known."""
-        with self._changed:
-            return [self._view(identity, certified) for identity in sorted(self._desired)]
-
-    def view(self, identity: str, certified: frozenset[str] | None) -> WorkloadView | None:
-        """One workload, or None when there is none of this id."""
-        with self._changed:
-            return self._view(identity, certified) if identity in self._desired else None
-
-    def view_of(self, workload: Workload, certified: frozenset[str] | None) -> WorkloadView:
-        """The view of this very version, which is pending while no cycle has seen it yet."""
-        with self._changed:
-            desired = self._desired.get(workload.id)
-            if desired is not None and desired.content == workload:
-                return self._view(workload.id, certified)
-            return WorkloadView(
-                id=workload.id,
-                content=workload,
-                host=admission.host_or_none(workload, self._gateway),
-                standing=Standing(State.PENDING, "accepted; it is written next"),
-                certificate=certificate_of(None, None, certified),
-            )
-
-    def states(self) -> Mapping[State, int]:
-        """How many workloads are in each state."""
-        with self._changed:
-            counts = dict.fromkeys(State, 0)
-            for identity in self._desired:
-                counts[self._standing(identity).state] += 1
-            return counts
-
-    def _is_final(self, identity: str) -> bool:
-        if identity not in self._desired:
-            return not self._confirmation.is_leaving(identity)
-        return self._standing(identity).state is not State.PENDING
-
-    def _standing(self, identity: str) -> Standing:
-        refusal = self._admission.refused.get(identity)
-        if refusal is not None:
-            suffix = "; the version accepted before is still served" if identity in self._admission.routes else ""
-            return Standing(State.QUARANTINED, f"{refusal}{suffix}")
-        return self._confirmation.standing(identity)
-
-    def _view(self, identity: str, certified: frozenset[str] | None) -> WorkloadView:
-        rendered = self._rendered.get(identity)
-        content = self._desired[identity].content
-        return WorkloadView(
-            id=identity,
-            content=content if isinstance(content, Workload) else None,
-            host=admission.host_or_none(content, self._gateway) if isinstance(content, Workload) else None,
-            standing=self._standing(identity),
-            certificate=certificate_of(
-                rendered.route if rendered else None, rendered.withheld if rendered else None, certified
-            ),
-        )
+    def _ask(self) -> int:
+        self._requested += 1
+        self._changed.notify_all()
+        return self._requested
 
     def _run(self, on_failure: Callable[[BaseException], None]) -> None:
         try:
@@ -177,114 +163,146 @@ class Applier:
             on_failure(error)
 
     def _await_cause(self) -> bool:
-        """Wait for a request, confirming what is unconfirmed meanwhile. False: stop."""
+        """Wait for a request that may be carried out now, confirming what is unconfirmed meanwhile. False: stop."""
         recheck = time.monotonic() + _RECHECK_SECONDS
         while True:
             with self._changed:
                 pause = min(self._confirmation.pause(), max(0.0, recheck - time.monotonic()))
-                self._changed.wait_for(lambda: self._stopping or self._requested > self._finished, pause)
-                if self._stopping:
-                    return False
-                if self._requested > self._finished:
+                self._changed.wait_for(lambda: self._stopping or self._is_due(), pause)
+                if self._stopping or self._is_due():
+                    return not self._stopping
+                if time.monotonic() >= recheck:
+                    self._doubt_everything()
                     return True
-            if time.monotonic() >= recheck:
-                self._confirmation.doubt_all()
-                return True
             self._confirm()
+
+    def _is_due(self) -> bool:
+        """Whether there is something to do, and Traefik is done with the last write (or has had its time)."""
+        if self._requested <= self._finished:
+            return False
+        is_late = time.monotonic() > self._written_at + _LONGEST_SETTLING_SECONDS
+        return is_late or not self._confirmation.is_working()
+
+    def _doubt_everything(self) -> None:
+        self._is_everything_dirty = True
+        self._routes.doubt_all()
+        self._confirmation.doubt_all()
 
     def _cycle(self) -> None:
         with self._changed:
             cycle = self._requested
-            desired = self._workloads.load()
-            accepted = self._accepted.load()
-            outcome = admission.admit(desired, accepted, self._gateway, self._watch.known() if self._watch else {})
-            before, self._admission = self._admission, outcome
-            self._desired = {item.id: item for item in desired}
-        self._watch_hosts(outcome)
-        self._write(outcome)
-        self._remember(outcome, accepted)
-        _report(before, outcome)
+            touched = self._take_in()
+            decisions = {identity: self._decide(identity) for identity in touched}
+            hosts = {route.host for route in self._register.routes.values() if _needs_own_certificate(route)}
+            hosts |= self._register.backend_hosts()
+        self._watch.watch(hosts, self._register.gateway.addresses)
+        expected = self._routes.write(decisions)
         with self._changed:
+            if expected:
+                self._written_at = time.monotonic()
+                self._confirmation.expect(expected)
+            self._forget(touched)
             self._finished = cycle
+            self._changed.notify_all()
         self._confirm()
 
-    def _watch_hosts(self, outcome: Admission) -> None:
-        if self._watch is None:
-            return
-        certified = {route.host for route in outcome.routes.values() if _needs_own_certificate(route)}
-        backends = {
-            backend.host
-            for item in self._desired.values()
-            if isinstance(item.content, Workload)
-            for backend in item.content.backends
-            if backend.address is None
+    def _take_in(self) -> set[str]:
+        """Everything that changed, into the register; the ids to decide about anew."""
+        register = self._register
+        touched = set[str]()
+        if self._new_rules is not None:
+            touched |= register.reconfigure(self._new_rules)
+            self._new_rules = None
+        if self._moved_hosts:
+            touched |= register.resolve(self._watch.known(), self._moved_hosts)
+            touched |= {holder for host in self._moved_hosts if (holder := register.holders.get(host))}
+            self._moved_hosts.clear()
+        before = dict(register.refused)
+        touched |= register.update(self._read())
+        _report(before, register.refused)
+        return touched
+
+    def _read(self) -> dict[str, Desired | None]:
+        """What is new, changed or gone among the workload files. Many that vanish at once are kept, and reported."""
+        known = self._register.desired.keys() | self._register.routes.keys()
+        if self._is_everything_dirty:
+            found = {item.id: item for item in self._workloads.load()}
+            changes: dict[str, Desired | None] = {**found, **dict.fromkeys(known - found.keys())}
+        else:
+            changes = dict(self._workloads.read(self._dirty))
+        self._is_everything_dirty = False
+        self._dirty.clear()
+        gone = {identity for identity, item in changes.items() if item is None}
+        before = self._vanished
+        self._vanished = before.after(gone & known, changes.keys() - gone, len(known))
+        if self._vanished.held - before.held:
+            log.error("plan held", reason=self._vanished.reason())
+        changes |= dict.fromkeys(before.held - self._vanished.held - changes.keys())
+        return {
+            identity: item
+            for identity, item in changes.items()
+            if identity not in self._vanished.held and self._register.desired.get(identity, _ABSENT) != item
         }
-        self._watch.watch(certified | backends, self._gateway.addresses)
 
-    def _write(self, outcome: Admission) -> None:
-        current = self._files.current()
-        rendered = {identity: self._render(route, current) for identity, route in outcome.routes.items()}
-        wanted = {dynamic.file_name(identity): item.text for identity, item in rendered.items()}
-        plan = plans.diff(current, wanted)
-        self._files.write(plan)
-        with self._changed:
-            gone = {identity: self._rendered[identity].route for identity in self._rendered.keys() - rendered.keys()}
-            fresh = {
-                identity: dynamic.expectation(item.route, orders_certificate=item.withheld is None)
-                for identity, item in rendered.items()
-                if self._rendered.get(identity) != item or not self._confirmation.knows(identity)
-            }
-            self._rendered = rendered
-            self._confirmation.expect(
-                fresh,
-                {identity: dynamic.expectation(route, orders_certificate=True) for identity, route in gone.items()},
-            )
-        if plan:
-            log.info("routes written", changes=len(plan), routes=len(wanted))
-
-    def _render(self, route: Route, current: Mapping[str, str]) -> _Rendered:
-        withheld = self._withheld(route, current)
-        known = self._rendered.get(route.id)
-        if known is not None and known.route == route and (known.withheld is None) == (withheld is None):
-            return _Rendered(route, withheld, known.text)
-        return _Rendered(route, withheld, _text(route, withheld))
-
-    def _withheld(self, route: Route, current: Mapping[str, str]) -> str | None:
-        """Why no certificate is ordered for a route; None when it is."""
-        if not _needs_own_certificate(route) or self._watch is None:
+    def _decide(self, identity: str) -> Decision | None:
+        """The decision about one workload's route; None: it has none."""
+        route = self._register.routes.get(identity)
+        self._withheld.pop(identity, None)
+        if route is None:
             return None
-        known = self._watch.known().get(route.host)
-        doubtful = known is None or not known.is_certain
-        if doubtful and current.get(dynamic.file_name(route.id)) == _text(route, None):
-            return None  # it was ordered before this process began: nothing is taken back on no knowledge
-        return resolution.obstacle(route.host, known, self._gateway.addresses)
+        reason = self._obstacle(route)
+        if reason is not None:
+            self._withheld[identity] = reason
+        return Decision(route, orders_certificate=reason is None)
 
-    def _remember(self, outcome: Admission, accepted: Mapping[str, Workload]) -> None:
-        for identity, route in outcome.routes.items():
-            if accepted.get(identity) != route.workload:
-                self._accepted.put(route.workload)
-        for identity in accepted.keys() - self._desired.keys():
-            self._accepted.remove(identity)
+    def _obstacle(self, route: Route) -> str | None:
+        """Why no certificate is ordered for a route; None when it is."""
+        if not _needs_own_certificate(route):
+            return None
+        known = self._watch.answer(route.host)
+        is_doubtful = known is None or not known.is_certain
+        if is_doubtful and self._routes.was_ordered(Decision(route, orders_certificate=True)):
+            return None  # it was ordered before this process began: nothing is taken back on no knowledge
+        return resolution.obstacle(route.host, known, self._register.gateway.addresses)
+
+    def _forget(self, touched: Iterable[str]) -> None:
+        """Let go of the remembered versions of workloads that are gone."""
+        remembered = self._accepted.load()
+        for identity in touched:
+            if identity in remembered and identity not in self._register.desired:
+                self._accepted.remove(identity)
 
     def _confirm(self) -> None:
-        if self._confirmation.ask(self._changed):
-            with self._changed:
+        answers = self._confirmation.ask(self._changed)
+        with self._changed:
+            for identity in answers.applied:
+                self._accept(identity)
+            for identity, words in answers.rejected.items():
+                log.warning("workload rejected by Traefik", workload=identity, reason=words)
+                self._register.reject(identity, words, self._accepted.load().get(identity))
+                self.request([identity])
+            if answers.is_news:
                 self._changed.notify_all()
+
+    def _accept(self, identity: str) -> None:
+        """Remember a version that Traefik serves: it is the one to fall back to."""
+        route = self._register.routes.get(identity)
+        if route is not None and self._accepted.load().get(identity) != route.workload:
+            self._accepted.put(route.workload)
+
+
+_ABSENT = object()
 
 
 def _needs_own_certificate(route: Route) -> bool:
     return route.domain is None and not route.workload.tls_passthrough
 
 
-def _text(route: Route, withheld: str | None) -> str:
-    return dynamic.text(dynamic.document(route, orders_certificate=withheld is None))
-
-
-def _report(before: Admission, after: Admission) -> None:
+def _report(before: Mapping[str, GatewayError], after: Mapping[str, GatewayError]) -> None:
     """Log what changed at the door: each refusal once, with its reason, and its end."""
-    known: Mapping[str, GatewayError] = before.refused
-    for identity, error in after.refused.items():
-        if str(known.get(identity)) != str(error):
+    for identity, error in after.items():
+        known = before.get(identity)
+        if known is None or str(known) != str(error):
             log.warning("workload quarantined", workload=identity, reason=str(error))
-    for identity in known.keys() - after.refused.keys():
+    for identity in before.keys() - after.keys():
         log.info("workload out of quarantine", workload=identity)

@@ -6,13 +6,14 @@ So a route counts as applied when Traefik's API reports router, service and serv
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from appliance import logs
 from appliance.control.ports import Proxy
 from appliance.model.errors import Unavailable
 from appliance.model.standings import Standing, State
-from appliance.render.dynamic import Expectation
+from appliance.render.expectations import Expectation, parent_name, rejection
 
 log = logs.logger(__name__)
 
@@ -25,7 +26,19 @@ _ASKED_ONE_BY_ONE = 8
 
 _WRITTEN = Standing(State.PENDING, "written; Traefik has not confirmed it yet")
 
-_Found = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
+_Found = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, Mapping[str, Any] | None]
+"""Router, service and the router above, as the API has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What an asking brought to light."""
+
+    is_news: bool = False
+    """Whether any standing changed."""
+    applied: frozenset[str] = frozenset()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    """Workload id -> Traefik's words."""
 
 
 class Confirmation:
@@ -36,12 +49,10 @@ class Confirmation:
         self._expected: dict[str, Expectation] = {}
         self._standings: dict[str, Standing] = {}
         self._open: set[str] = set()
+        self._fresh: set[str] = set()
+        self._is_silent = False
         self._leaving: dict[str, Expectation] = {}
         self._pause = _FIRST_PAUSE_SECONDS
-
-    def knows(self, identity: str) -> bool:
-        """Whether a route of this id is expected."""
-        return identity in self._expected
 
     def standing(self, identity: str) -> Standing:
         """How an admitted workload stands."""
@@ -51,20 +62,26 @@ class Confirmation:
         """Whether Traefik may still have the route of a workload that is gone."""
         return identity in self._leaving
 
-    def expect(self, fresh: Mapping[str, Expectation], gone: Mapping[str, Expectation]) -> None:
-        """Expect these routes anew, and those no longer."""
-        for identity, expectation in fresh.items():
-            self._expected[identity] = expectation
-            self._standings[identity] = _WRITTEN
-            self._leaving.pop(identity, None)
-        for identity, expectation in gone.items():
-            self._expected.pop(identity, None)
+    def expect(self, changes: Mapping[str, Expectation | None]) -> None:
+        """Expect these routes anew, and those that are None no longer."""
+        for identity, expectation in changes.items():
+            before = self._expected.pop(identity, None)
             self._standings.pop(identity, None)
+            self._fresh.discard(identity)
             self._open.discard(identity)
-            self._leaving[identity] = expectation
-        self._open.update(fresh)
-        if fresh or gone:
-            self._pause = _FIRST_PAUSE_SECONDS
+            if expectation is not None:
+                self._expected[identity] = expectation
+                self._leaving.pop(identity, None)
+                self._fresh.add(identity)
+                self._open.add(identity)
+            elif before is not None:
+                self._leaving[identity] = before
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._is_silent = False
+
+    def is_working(self) -> bool:
+        """Whether Traefik answers and has not yet taken in what was written last."""
+        return bool(self._fresh or self._leaving) and not self._is_silent
 
     def doubt_all(self) -> None:
         """Ask about everything once more; standings stay until an answer differs."""
@@ -74,45 +91,47 @@ class Confirmation:
         """Seconds until the next asking makes sense."""
         return self._pause if self._open or self._leaving else _IDLE_SECONDS
 
-    def ask(self, lock: threading.Condition) -> bool:
-        """Ask Traefik what is open, and take `lock` to note the answers. Whether a standing changed."""
+    def ask(self, lock: threading.Condition) -> Answers:
+        """Ask Traefik what is open, and take `lock` to note the answers."""
         with lock:
             questions = {identity: self._expected[identity] for identity in self._open}
             leaving = dict(self._leaving)
         if not questions and not leaving:
-            return False
+            return Answers()
         try:
             found = self._find({**leaving, **questions})
         except Unavailable as error:
             with lock:
-                return self._note_silence(str(error))
+                return Answers(is_news=self._note_silence(str(error)))
         with lock:
-            changed = self._note_departures(leaving, found)
-            changed = self._note_answers(questions, found) or changed
+            self._is_silent = False
             self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
-        return changed
+            has_left = self._note_departures(leaving, found)
+            return self._note_answers(questions, found, has_left=has_left)
 
     def _find(self, questions: Mapping[str, Expectation]) -> Mapping[str, _Found]:
         if len(questions) <= _ASKED_ONE_BY_ONE:
-            return {
-                identity: (
-                    self._proxy.router(expected.protocol, expected.router_name),
-                    self._proxy.service(expected.protocol, expected.service_name),
-                )
-                for identity, expected in questions.items()
-            }
+            return {identity: self._find_one(expected) for identity, expected in questions.items()}
         protocols = {expected.protocol for expected in questions.values()}
         routers = {protocol: self._proxy.routers(protocol) for protocol in protocols}
         services = {protocol: self._proxy.services(protocol) for protocol in protocols}
-        return {
-            identity: (
-                routers[expected.protocol].get(expected.router_name),
-                services[expected.protocol].get(expected.service_name),
-            )
-            for identity, expected in questions.items()
-        }
+        found: dict[str, _Found] = {}
+        for identity, expected in questions.items():
+            known = routers[expected.protocol]
+            router = known.get(expected.router_name)
+            above = parent_name(router) if router else None
+            service = services[expected.protocol].get(expected.service_name)
+            found[identity] = (router, service, known.get(above) if above else None)
+        return found
+
+    def _find_one(self, expected: Expectation) -> _Found:
+        router = self._proxy.router(expected.protocol, expected.router_name)
+        above = parent_name(router) if router else None
+        parent = self._proxy.router(expected.protocol, above) if above else None
+        return router, self._proxy.service(expected.protocol, expected.service_name), parent
 
     def _note_silence(self, problem: str) -> bool:
+        self._is_silent = True
         self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
         silent = Standing(State.PENDING, problem)
         waiting = [identity for identity in self._open if self.standing(identity).state is State.PENDING]
@@ -126,31 +145,35 @@ class Confirmation:
             self._leaving.pop(identity, None)
         return bool(gone)
 
-    def _note_answers(self, questions: Mapping[str, Expectation], found: Mapping[str, _Found]) -> bool:
-        changed = False
-        for identity, expected in questions.items():
-            standing = _judge(expected, *found[identity])
-            if standing.state is not State.PENDING:
-                self._open.discard(identity)
-            if standing != self._standings.get(identity):
-                self._standings[identity] = standing
-                changed = True
-                _report(identity, standing)
-        return changed
+    def _note_answers(
+        self, questions: Mapping[str, Expectation], found: Mapping[str, _Found], *, has_left: bool
+    ) -> Answers:
+        standings = {identity: _judge(expected, *found[identity]) for identity, expected in questions.items()}
+        news = {identity: it for identity, it in standings.items() if it != self._standings.get(identity)}
+        for identity, standing in news.items():
+            self._standings[identity] = standing
+            if standing.state is State.APPLIED:
+                log.info("workload applied", workload=identity)
+        final = {identity for identity, standing in standings.items() if standing.state is not State.PENDING}
+        self._open -= final
+        self._fresh -= final
+        return Answers(
+            is_news=bool(news) or has_left,
+            applied=frozenset(identity for identity, it in news.items() if it.state is State.APPLIED),
+            rejected={identity: it.reason for identity, it in news.items() if it.state is State.QUARANTINED},
+        )
 
 
-def _judge(expected: Expectation, router: Mapping[str, Any] | None, service: Mapping[str, Any] | None) -> Standing:
-    missing = expected.unmet(router, service)
+def _judge(
+    expected: Expectation,
+    router: Mapping[str, Any] | None,
+    service: Mapping[str, Any] | None,
+    parent: Mapping[str, Any] | None,
+) -> Standing:
+    missing = expected.unmet(router, service, parent)
     if missing is not None:
         return Standing(State.PENDING, missing)
-    rejection = expected.rejection(router) or expected.rejection(service)
-    if rejection is not None:
-        return Standing(State.QUARANTINED, f"Traefik rejected it: {rejection}")
+    words = rejection(router) or rejection(service) or (rejection(parent) if parent else None)
+    if words is not None:
+        return Standing(State.QUARANTINED, words)
     return Standing(State.APPLIED)
-
-
-def _report(identity: str, standing: Standing) -> None:
-    if standing.state is State.APPLIED:
-        log.info("workload applied", workload=identity)
-    elif standing.state is State.QUARANTINED:
-        log.warning("workload quarantined", workload=identity, reason=standing.reason)

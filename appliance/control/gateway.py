@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +36,7 @@ class Gateway:
         proxy: Proxy,
         programs: Programs,
         static: StaticConfiguration,
+        describe: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._applier = applier
         self._store = store
@@ -43,6 +44,7 @@ class Gateway:
         self._proxy = proxy
         self._programs = programs
         self._static = static
+        self._describe = describe
         self._certificates = threading.Lock()
         self._certified: tuple[float, frozenset[str] | None] = (0.0, None)
 
@@ -83,21 +85,26 @@ class Gateway:
         workload = workloads.parse(identity, document)
         cycle = self._applier.admit_one(workload, lambda: self._store.put(workload))
         self._applier.wait(workload.id, cycle, time.monotonic() + timeout_seconds)
-        return self._applier.view_of(workload, self._certified_names())
+        return self._applier.board.view_of(workload, self._certified_names())
 
     def delete_proxy(self, identity: str, *, timeout_seconds: float = 0.0) -> bool:
         """Delete a workload of either kind, and wait until Traefik has let go of it. False: there was none."""
-        existed = self._store.remove(workloads.workload_id(identity))
-        self._applier.wait(identity, self._applier.request(), time.monotonic() + timeout_seconds)
+        checked = workloads.workload_id(identity)
+        existed, cycle = self._applier.remove_one(checked, lambda: self._store.remove(checked))
+        self._applier.wait(checked, cycle, time.monotonic() + timeout_seconds)
         return existed
+
+    def prune(self) -> None:
+        """Let the routes go whose workload files vanished many at once, and were kept for that."""
+        self._applier.prune()
 
     def workloads(self) -> list[WorkloadView]:
         """Every workload, by id."""
-        return self._applier.views(self._certified_names())
+        return self._applier.board.views(self._certified_names())
 
     def workload(self, identity: str) -> WorkloadView:
         """One workload. Raises NotFound."""
-        found = self._applier.view(identity, self._certified_names())
+        found = self._applier.board.view(identity, self._certified_names())
         if found is None:
             raise NotFound(f"there is no workload {identity}: `gateway route list` shows those there are")
         return found
@@ -127,15 +134,27 @@ class Gateway:
         log.info("Traefik restarted for its new static configuration")
 
     def status(self) -> dict[str, Any]:
-        """How the appliance is: `{healthy, problems, programs: [{name, state, pid}], workloads: {state: count}}`."""
-        problems: list[str] = []
+        """How the appliance is: `{healthy, problems, notices, programs: [{name, state, pid}], workloads, ...}`.
+
+        A problem makes it unhealthy; a notice asks for a look. What a tenant does is never a problem of the appliance.
+        `workloads` counts them by state; the rest is what the process says of itself.
+        """
+        described = dict(self._describe())
+        problems, notices = list[str](), list[str]()
         programs = self._program_states(problems)
-        counts = {state.value: count for state, count in self._applier.states().items()}
+        counts = {state.value: count for state, count in self._applier.board.states().items()}
         if self._certified_names() is None:
             problems.append("Traefik does not answer on its API")
+        if described["public"] is None:
+            problems.append(f"this host is no gateway yet: write a `public` section into {described['config']}")
+        if (held := self._applier.held()) is not None:
+            notices.append(held)
+        if described["settings_problem"]:
+            notices.append(f"the settings file is not taken over: {described['settings_problem']}")
         if counts[State.QUARANTINED]:
-            problems.append(f"{counts[State.QUARANTINED]} workload(s) in quarantine: `gateway route list` says why")
-        return {"healthy": not problems, "problems": problems, "programs": programs, "workloads": counts}
+            notices.append(f"{counts[State.QUARANTINED]} workload(s) in quarantine: `gateway route list` says why")
+        told = {"healthy": not problems, "problems": problems, "notices": notices}
+        return {**told, **described, "programs": programs, "workloads": counts}
 
     def _program_states(self, problems: list[str]) -> list[dict[str, Any]]:
         try:

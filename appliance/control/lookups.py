@@ -22,9 +22,9 @@ _MOST_AT_ONCE = 8
 
 
 class Watch:
-    """The hosts under watch and what is known of them. `on_change` is called on a look-up thread."""
+    """The hosts under watch and what is known of them. `on_change` is told (on a look-up thread) which changed."""
 
-    def __init__(self, lookups: Lookups, on_change: Callable[[], None]) -> None:
+    def __init__(self, lookups: Lookups, on_change: Callable[[frozenset[str]], None]) -> None:
         self._lookups = lookups
         self._on_change = on_change
         self._wake = threading.Condition()
@@ -64,6 +64,11 @@ class Watch:
         with self._wake:
             return dict(self._known)
 
+    def answer(self, host: str) -> Resolution | None:
+        """What is known of one host."""
+        with self._wake:
+            return self._known.get(host)
+
     def _run(self) -> None:
         pool = ThreadPoolExecutor(_MOST_AT_ONCE, "lookup")
         try:
@@ -93,7 +98,7 @@ class Watch:
             return Resolution(frozenset(), str(error), is_certain=False)
 
     def _learn(self, answers: Resolutions) -> None:
-        changed = False
+        changed = set[str]()
         with self._wake:
             now = time.monotonic()
             for host, answer in answers.items():
@@ -104,7 +109,8 @@ class Watch:
                 known = self._known.get(host)
                 if not answer.is_certain and known is not None and known.is_certain:
                     continue  # nobody could say: what was certain stays true until somebody says otherwise
-                changed = changed or known != answer
+                if known != answer:
+                    changed.add(host)
                 self._known[host] = answer
         if changed:
-            self._on_change()
+            self._on_change(frozenset(changed))

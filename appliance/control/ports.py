@@ -42,6 +42,9 @@ class WorkloadStore(Protocol):
     def load(self) -> Sequence[Desired]:
         """Everything that is desired; what cannot be read is there too, with the reason."""
 
+    def read(self, identities: Iterable[str]) -> Mapping[str, Desired | None]:
+        """These workloads as they are now; None: there is none of this id."""
+
     def put(self, workload: Workload) -> None:
         """Write one workload, atomically."""
 
@@ -67,6 +70,9 @@ class RouteFiles(Protocol):
 
     def current(self) -> Mapping[str, str]:
         """File name -> text of the appliance's own, whole files. Anything else found is set aside first."""
+
+    def damaged(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these entries are no longer as they were written. What is foreign among them is set aside."""
 
     def write(self, plan: Plan) -> None:
         """Carry out a plan. Each file appears, changes or goes in one step; none is ever seen half-written."""

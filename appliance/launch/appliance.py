@@ -37,14 +37,16 @@ _LOCK_DESCRIPTOR = 3
 """supervisord closes descriptors from 5 up when it reloads on SIGHUP; the lock must survive that."""
 
 
-def run(root: Root, config: Path, environment: Mapping[str, str]) -> int:
+def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
     """Run until stopped; the exit code is 0, or 70 when Traefik could not be kept running.
+
+    `config` is the settings file that was asked for; None: wherever `settings.find` finds it.
 
     Raises GatewayError when it cannot start: somebody else runs on this root, a port is taken, the settings are wrong.
     """
     root.create()
     _lock(root)
-    loaded = settings.load(config, environment)
+    loaded = settings.load(settings.find(root.path, environment, config), environment)
     _check_ports(loaded)
     root.fatal_mark.unlink(missing_ok=True)
     binary = traefik_binary(loaded.traefik.binary)
@@ -136,7 +138,7 @@ def _check_ports(loaded: Settings) -> None:
         raise GatewayError("\n".join(dict.fromkeys(obstacles)))
 
 
-def _programs(root: Root, config: Path, binary: Path) -> supervision.Programs:
+def _programs(root: Root, config: Path | None, binary: Path) -> supervision.Programs:
     gateway = [sys.executable, "-P", "-m", "appliance"]
     rooted = ["--root", str(root.path)]
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -144,7 +146,7 @@ def _programs(root: Root, config: Path, binary: Path) -> supervision.Programs:
     path = f"{Path(sys.executable).resolve().parent}:{os.environ.get('PATH', os.defpath)}"
     return supervision.Programs(
         traefik=[*gateway, "start-traefik", *rooted, "--binary", str(binary)],
-        gateway=[*gateway, "serve", *rooted, "--config", str(config.absolute())],
+        gateway=[*gateway, "serve", *rooted, *(["--config", str(config.absolute())] if config else [])],
         guard=[*gateway, "fatal-guard", *rooted],
         environment={**static.hook_environment(hook(), root.path), "PATH": path},
         descriptors=hard_limit if hard_limit != resource.RLIM_INFINITY else 2**31,

@@ -46,8 +46,10 @@ class Guard:
         """React to `program` having entered FATAL."""
         if program == TRAEFIK:
             log.error("Traefik could not be kept running: the appliance ends; its last log lines say why")
-            self._fatal_mark.write_text(program + "\n", encoding="utf-8")
-            self._supervisor.shutdown()
+            try:
+                self._fatal_mark.write_text(program + "\n", encoding="utf-8")
+            finally:
+                self._supervisor.shutdown()
             return
         failures = self._failures.get(program, 0)
         self._failures[program] = failures + 1

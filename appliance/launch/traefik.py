@@ -57,7 +57,7 @@ def prepare(root: Root) -> None:
         with ThreadPoolExecutor(max(1, len(missing))) as pool:
             for store, document in zip(missing, pool.map(account, missing), strict=True):
                 atomic.write(store.path, json.dumps(document))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except Exception as error:  # noqa: BLE001  a damaged file can fail in any way, and none of them keeps Traefik down
         log.error("the certificate stores could not be checked; Traefik starts with what is there", error=str(error))
 
 
@@ -115,5 +115,5 @@ def account(store: Store) -> dict[str, Any]:
 def _is_json_object(path: Path) -> bool:
     try:
         return isinstance(json.loads(path.read_bytes()), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

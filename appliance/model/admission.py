@@ -1,10 +1,10 @@
-"""Admission: which workloads become routes, and why the others do not.
+"""Admission: what one workload becomes by the rules of this gateway, or why it is not let in.
 
-Pure: desired state and the rules of the gateway in, routes and reasons out. One bad or conflicting workload costs only
-itself. A workload whose new version is refused keeps the version that was accepted last.
+Pure: a workload, the rules and what names resolve to in, a route or a reason out. What depends on the other workloads
+(who holds a host) is the register's business.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from appliance.model import hosts
@@ -50,18 +50,6 @@ class Desired:
     content: Workload | InvalidInput
     seniority: float
     """When the file was last changed (seconds since the epoch): of two new claims to one host the older is served."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The outcome for a whole desired state."""
-
-    routes: Mapping[str, Route]
-    """By workload id: what is to be live, a last accepted version included."""
-    refused: Mapping[str, GatewayError]
-    """By workload id: why its desired version is not live."""
-    holders: Mapping[str, str]
-    """Host -> workload id, of everything in `routes`."""
 
 
 def host_of(workload: Workload, gateway: Gateway) -> tuple[str, str | None]:
@@ -113,6 +101,18 @@ def route_of(workload: Workload, gateway: Gateway, resolutions: Resolutions) -> 
     return Route(workload, host, domain, tuple(dict.fromkeys(servers)))
 
 
+def check_at_the_door(workload: Workload, gateway: Gateway, resolutions: Resolutions) -> str:
+    """The host of a workload that may come in. A backend's host name that nobody looked up yet is no obstacle here.
+
+    Raises Refused or NoGateway.
+    """
+    if all(backend.address or backend.host in resolutions for backend in workload.backends):
+        return route_of(workload, gateway, resolutions).host
+    for backend in workload.backends:
+        gateway.policy.check(backend)
+    return host_of(workload, gateway)[0]
+
+
 def _resolved(backend: Backend, policy: BackendPolicy, resolutions: Resolutions) -> list[Backend]:
     resolution = resolutions.get(backend.host)
     if resolution is None:
@@ -129,56 +129,3 @@ def check_free(host: str, identity: str, holders: Mapping[str, str]) -> None:
     holder = holders.get(host)
     if holder is not None and holder != identity:
         raise Conflict(f"{host} is held by the workload {holder}: delete that one first, or choose another name")
-
-
-def with_claim(outcome: Admission, host: str, identity: str) -> Admission:
-    """The outcome with one more claim, of a workload let in since; its old host stays claimed until it has moved."""
-    return replace(outcome, holders={**outcome.holders, host: identity})
-
-
-def admit(
-    desired: Iterable[Desired], accepted: Mapping[str, Workload], gateway: Gateway, resolutions: Resolutions
-) -> Admission:
-    """Decide over a whole desired state. `accepted` holds the versions that were live last, by id.
-
-    Whoever holds a host keeps it; of several new claims the oldest file wins, then the lesser id.
-    """
-    ordered = sorted(desired, key=lambda item: (item.seniority, item.id))
-    fallbacks = _fallbacks([accepted[item.id] for item in ordered if item.id in accepted], gateway, resolutions)
-    held = {route.host: identity for identity, route in fallbacks.items()}
-    routes: dict[str, Route] = {}
-    refused: dict[str, GatewayError] = {}
-    for item in ordered:
-        try:
-            route = _admitted(item, gateway, held, resolutions)
-        except GatewayError as error:
-            refused[item.id] = error
-            if item.id in fallbacks:
-                routes[item.id] = fallbacks[item.id]
-            continue
-        routes[item.id] = route
-        held[route.host] = item.id
-    return Admission(routes, refused, {route.host: identity for identity, route in routes.items()})
-
-
-def _admitted(item: Desired, gateway: Gateway, held: Mapping[str, str], resolutions: Resolutions) -> Route:
-    if isinstance(item.content, InvalidInput):
-        raise item.content
-    route = route_of(item.content, gateway, resolutions)
-    check_free(route.host, item.id, held)
-    return route
-
-
-def _fallbacks(workloads: Iterable[Workload], gateway: Gateway, resolutions: Resolutions) -> dict[str, Route]:
-    """What may go on being served as it was. (Changed settings can make two old routes claim one host.)"""
-    found: dict[str, Route] = {}
-    taken: set[str] = set()
-    for workload in workloads:
-        try:
-            route = route_of(workload, gateway, resolutions)
-        except GatewayError:
-            continue
-        if route.host not in taken:
-            taken.add(route.host)
-            found[route.id] = route
-    return found

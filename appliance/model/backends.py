@@ -107,8 +107,8 @@ def _host(text: str, shown: str) -> str:
         if re.fullmatch(r"[0-9.]+", text) or "%" in text:
             raise InvalidInput(f"{shown} has no valid IP address") from error
         return hosts.host(text) if "." in text else hosts.label(text)
-    if isinstance(address, IPv6Address) and (address.scope_id or not text.startswith("[")):
-        raise InvalidInput(f"{shown}: write an IPv6 address in brackets and without a zone")
+    if text.startswith("[") != isinstance(address, IPv6Address) or getattr(address, "scope_id", None):
+        raise InvalidInput(f"{shown}: write an IPv6 address in brackets and without a zone, IPv4 without brackets")
     return address.compressed
 
 

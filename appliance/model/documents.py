@@ -14,6 +14,8 @@ from appliance.model.errors import InvalidInput
 
 LARGEST_DOCUMENT_BYTES = 64 * 1024
 _DEEPEST = 16
+_LONGEST_NUMBER = 40
+_TEXT_TAG = "tag:yaml.org,2002:str"
 # The C parser is seven times as fast; a PyYAML built without it has only the other.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -22,7 +24,8 @@ def parse(raw: bytes, largest_bytes: int = LARGEST_DOCUMENT_BYTES) -> Any:
     """The one document in `raw` as dicts, lists, strings, numbers, booleans and None. Empty text: None.
 
     Raises InvalidInput, saying where, when it is larger than `largest_bytes`, not UTF-8, not YAML, has more than one
-    document, uses anchors or tags of objects, names a key twice, or nests deeper than 16 levels.
+    document, uses aliases or tags, names a key twice, holds a number of more than 40 characters, or nests deeper than
+    16 levels.
     """
     if len(raw) > largest_bytes:
         raise InvalidInput(f"the document has {len(raw)} bytes: at most {largest_bytes} are read")
@@ -32,8 +35,7 @@ def parse(raw: bytes, largest_bytes: int = LARGEST_DOCUMENT_BYTES) -> Any:
         raise InvalidInput(f"the document is not UTF-8 text (byte {error.start})") from error
     try:
         _check_shape(text)
-        node = yaml.compose(text, _Loader)
-        _check_keys(node)
+        _check_nodes(yaml.compose(text, _Loader))
         return yaml.load(text, _Loader)  # noqa: S506  a safe loader, chosen above
     except yaml.YAMLError as error:
         raise InvalidInput(f"the document is not valid YAML: {_one_line(error)}") from error
@@ -68,6 +70,9 @@ def _check_shape(text: str) -> None:
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.AliasEvent):
             raise InvalidInput(f"line {_line(event)} uses an alias (*): write the value out")
+        # PyYAML's constructors fail in ways of their own when a value does not fit its tag (!!timestamp soon).
+        if getattr(event, "tag", None) not in (None, "!", _TEXT_TAG):
+            raise InvalidInput(f"line {_line(event)} uses a tag (!): write the plain value")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -80,10 +85,10 @@ def _check_shape(text: str) -> None:
             raise InvalidInput(f"line {_line(event)} starts a second document: one file, one document")
 
 
-def _check_keys(node: yaml.Node | None) -> None:
+def _check_nodes(node: yaml.Node | None) -> None:
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _check_keys(item)
+            _check_nodes(item)
     elif isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
@@ -91,7 +96,11 @@ def _check_keys(node: yaml.Node | None) -> None:
                 raise InvalidInput(f"line {_line(key)} gives the key {key.value!r} a second time")
             if key.value.__hash__ is not None:
                 seen.add(key.value)
-            _check_keys(value)
+            _check_nodes(key)
+            _check_nodes(value)
+    elif isinstance(node, yaml.ScalarNode) and node.tag.endswith(":int") and len(node.value) > _LONGEST_NUMBER:
+        # Python refuses to print integers of thousands of digits: the message about one would be the next error.
+        raise InvalidInput(f"line {_line(node)} holds a number of more than {_LONGEST_NUMBER} characters")
 
 
 def _line(part: yaml.Event | yaml.Node) -> int:

@@ -20,9 +20,10 @@ def label(text: str) -> str:
 
     Raises InvalidInput when it is not one: empty, over 63 octets, with a dot, or with characters no host has.
     """
-    if "." in text:
+    plain = text if "." in text else _a_labels(text, f"the name {_shown(text)}")
+    if "." in plain:  # other scripts have full stops of their own, which become dots in A-labels (RFC 5895 §2)
         raise InvalidInput(f"the name {_shown(text)} has a dot: a name proxy's name is one label, like `blog`")
-    return _a_labels(text, f"the name {_shown(text)}")
+    return plain
 
 
 def host(text: str) -> str:

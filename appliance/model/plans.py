@@ -32,7 +32,10 @@ Plan = tuple[Change, ...]
 
 
 def diff(current: Mapping[str, str], wanted: Mapping[str, str]) -> Plan:
-    """What turns `current` into `wanted` (file name -> text). Deletions come first: they free hosts and names."""
+    """What turns `current` into `wanted` (file name -> text).
+
+    Deletions come last: a route that moves from one file to another is then never without a file.
+    """
     deletes = [Delete(name) for name in sorted(current.keys() - wanted.keys())]
     writes: list[Change] = []
     for name, text in sorted(wanted.items()):
@@ -40,4 +43,4 @@ def diff(current: Mapping[str, str], wanted: Mapping[str, str]) -> Plan:
             writes.append(Create(name, text))
         elif current[name] != text:
             writes.append(Update(name, text))
-    return (*deletes, *writes)
+    return (*writes, *deletes)

@@ -20,6 +20,8 @@ _CELLS = 1 << 18
 """At 50,000 prefixes a second, one in six shares its cell with another."""
 _MASK = _CELLS - 1
 _MOST_PER_SECOND = 255  # what a cell can count
+MOST_SLIPS_PER_SECOND = 4096
+"""All prefixes together. Under a flood an answer each for half of it would cost what the limit was to save."""
 IPV4_PREFIX_OCTETS = 3
 """A /24: the smallest that is routed between networks, so one attacker cannot have many cheaply."""
 IPV6_PREFIX_OCTETS = 7
@@ -28,7 +30,8 @@ IPV6_PREFIX_OCTETS = 7
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`per_second` answers for each client prefix (1 to 255); of the rest every `slip`-th gets TC=1 (0: none, 1: all).
+    """`per_second` answers for each client prefix (1 to 255); of the rest every `slip`-th gets TC=1 (0: none, 1: all;
+    under a flood fewer).
 
     `exempt`: prefixes (or addresses) that are never limited. Raises InvalidInput.
     """
@@ -64,6 +67,7 @@ class Limiter:
         self._cells = bytearray(_CELLS)
         self._second = 0
         self._limited = 0
+        self._interval = limit.slip
 
     def tick(self, now: float) -> None:
         """Begin a new second when `now` (seconds, any clock that does not go back) lies in one."""
@@ -71,18 +75,35 @@ class Limiter:
         if second != self._second:
             self._second = second
             self._cells = bytearray(_CELLS)
+            self._interval = self._slip and max(self._slip, self._limited // MOST_SLIPS_PER_SECOND)
+            self._limited = 0
 
-    def judge(self, prefix: bytes, address: bytes) -> Verdict:
-        """The verdict on one question from the packed `address`, of which `prefix` is the beginning."""
-        cell = hash(prefix) & _MASK
-        count = self._cells[cell]
-        if count < self._per_second:
-            self._cells[cell] = count + 1
-            return Verdict.ANSWER
+    def judge(self, addresses: Iterable[bytes]) -> list[Verdict]:
+        """The verdict on a question from each of these packed addresses, all of one family."""
+        cells, per_second = self._cells, self._per_second
+        verdicts = []
+        for address in addresses:
+            cell = hash(address[:IPV4_PREFIX_OCTETS] if len(address) == 4 else address[:IPV6_PREFIX_OCTETS]) & _MASK
+            count = cells[cell]
+            if count < per_second:
+                cells[cell] = count + 1
+                verdicts.append(Verdict.ANSWER)
+            else:
+                verdicts.append(self._over(address))
+        return verdicts
+
+    def _over(self, address: bytes) -> Verdict:
+        """The verdict on a question of a prefix that has had its share."""
         if self._exempt and self._is_exempt(address):
             return Verdict.ANSWER
         self._limited += 1
-        return Verdict.SLIP if self._slip and not self._limited % self._slip else Verdict.DROP
+        if (
+            not self._interval
+            or self._limited % self._interval
+            or self._limited > self._interval * MOST_SLIPS_PER_SECOND
+        ):
+            return Verdict.DROP
+        return Verdict.SLIP
 
     def _is_exempt(self, address: bytes) -> bool:
         number = int.from_bytes(address, "big")

@@ -27,38 +27,15 @@ _SEAL = "# Written by the gateway appliance; do not edit. sha256:"
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """What Traefik's API reports once a route is live: compared key by key, extra keys of Traefik's are its own."""
+class Decision:
+    """A route, and whether a certificate is ordered for it.
 
-    protocol: str
-    """`http` or `tcp`: the part of the API the router and the service are found under."""
-    router_name: str
-    service_name: str
-    router: Mapping[str, Any]
-    servers: tuple[Mapping[str, str], ...]
-    servers_transport: str | None
+    Without an order the certificate resolver is left out: Traefik serves the route with what it has and orders nothing
+    (it orders for every router that names a resolver, at every reload).
+    """
 
-    def unmet(self, router: Mapping[str, Any] | None, service: Mapping[str, Any] | None) -> str | None:
-        """None when Traefik reports this route as it was rendered, else what is still missing."""
-        if router is None:
-            return "Traefik does not have the router yet"
-        if service is None:
-            return "Traefik does not have the service yet"
-        for key, value in self.router.items():
-            if not _contains(router.get(key), value):
-                return f"Traefik still has another {key} for the router"
-        balancer = service.get("loadBalancer", {})
-        if tuple(balancer.get("servers") or ()) != self.servers:
-            return "Traefik still has other servers for the service"
-        if balancer.get("serversTransport") != self.servers_transport:
-            return "Traefik still has another transport for the service"
-        return None
-
-    def rejection(self, router: Mapping[str, Any] | None) -> str | None:
-        """Traefik's own words when it has this very router and will not serve it, else None."""
-        if router is None or router.get("status") == "enabled":
-            return None
-        return "; ".join(map(str, router.get("error") or [])) or "the router is disabled without a reason given"
+    route: Route
+    orders_certificate: bool
 
 
 def file_name(identity: str) -> str:
@@ -66,20 +43,31 @@ def file_name(identity: str) -> str:
     return f"{identity}.yaml"
 
 
-def document(route: Route, *, orders_certificate: bool) -> dict[str, Any]:
-    """The dynamic configuration of one route.
+def router_name(identity: str) -> str:
+    """The router of a workload."""
+    return f"{identity}-route"
 
-    `orders_certificate` false leaves the certificate resolver out, so Traefik serves the route with what it has and
-    orders nothing (Traefik orders for every router that names a resolver, at every reload).
-    """
+
+def document(decision: Decision) -> dict[str, Any]:
+    """The dynamic configuration of one route in the documented form."""
+    route = decision.route
     if route.workload.tls_passthrough:
-        return _tcp(route)
-    return _http(route, orders_certificate=orders_certificate)
+        return {"tcp": {"routers": {router_name(route.id): tcp_router(route)}, "services": {route.id: service(route)}}}
+    section = {
+        "routers": {router_name(route.id): {**http_router(route), "tls": tls(decision)}},
+        "services": {route.id: service(route)},
+    }
+    transports = servers_transports(route)
+    return {"http": {**section, **({"serversTransports": transports} if transports else {})}}
 
 
 def text(content: Mapping[str, Any]) -> str:
     """A document as sealed text."""
-    body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=1000)
+    return sealed(yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=1000))
+
+
+def sealed(body: str) -> str:
+    """A document's text with its seal; `body` ends with a line break."""
     return f"{body}{_SEAL}{_digest(body)}\n"
 
 
@@ -89,66 +77,52 @@ def is_sealed(content: str) -> bool:
     return bool(found) and digest == _digest(body) + "\n"
 
 
-def expectation(route: Route, *, orders_certificate: bool) -> Expectation:
-    """What the API must report for `document(route, ...)`."""
-    content = document(route, orders_certificate=orders_certificate)
-    protocol, section = next(iter(content.items()))
-    router = section["routers"][f"{route.id}-route"]
-    balancer = section["services"][route.id]["loadBalancer"]
-    transport = balancer.get("serversTransport")
-    return Expectation(
-        protocol=protocol,
-        router_name=f"{route.id}-route@file",
-        service_name=f"{route.id}@file",
-        router=router,
-        servers=tuple(balancer["servers"]),
-        servers_transport=f"{transport}@file" if transport else None,
-    )
+def http_router(route: Route) -> dict[str, Any]:
+    """An HTTP router without its TLS settings."""
+    return {"rule": f"Host(`{safe(route.host)}`)", "service": route.id}
 
 
-def _http(route: Route, *, orders_certificate: bool) -> dict[str, Any]:
-    balancer: dict[str, Any] = {"servers": [{"url": str(server)} for server in route.servers]}
-    section: dict[str, Any] = {
-        "routers": {
-            f"{route.id}-route": {
-                "rule": f"Host(`{_safe(route.host)}`)",
-                "service": route.id,
-                "tls": _tls(route) if orders_certificate else {},
-            }
-        },
-        "services": {route.id: {"loadBalancer": balancer}},
-    }
-    if any(server.scheme == "https" for server in route.servers):
-        # Backends carry certificates of their own making: the gateway encrypts to them and does not judge them.
-        balancer["serversTransport"] = route.id
-        section["serversTransports"] = {route.id: {"insecureSkipVerify": True}}
-    return {"http": section}
+def tcp_router(route: Route) -> dict[str, Any]:
+    """A TCP router that passes TLS through."""
+    return {"rule": f"HostSNI(`{safe(route.host)}`)", "service": route.id, "tls": {"passthrough": True}}
 
 
-def _tls(route: Route) -> dict[str, Any]:
-    if route.domain is None:
+def tls(decision: Decision) -> dict[str, Any]:
+    """The TLS settings of a route that Traefik terminates: its certificate, if one is ordered."""
+    if not decision.orders_certificate:
+        return {}
+    if decision.route.domain is None:
         return {"certResolver": HTTP_RESOLVER}
-    domain = _safe(route.domain)
-    return {"certResolver": DNS_RESOLVER, "domains": [{"main": domain, "sans": [f"*.{domain}"]}]}
+    return domain_tls(decision.route.domain)
 
 
-def _tcp(route: Route) -> dict[str, Any]:
-    servers = [{"address": server.socket_address} for server in route.servers]
-    return {
-        "tcp": {
-            "routers": {
-                f"{route.id}-route": {
-                    "rule": f"HostSNI(`{_safe(route.host)}`)",
-                    "service": route.id,
-                    "tls": {"passthrough": True},
-                }
-            },
-            "services": {route.id: {"loadBalancer": {"servers": servers}}},
-        }
-    }
+def domain_tls(domain: str) -> dict[str, Any]:
+    """The TLS settings of everything under a gateway domain: one certificate, for the apex and the wildcard."""
+    return {"certResolver": DNS_RESOLVER, "domains": [{"main": safe(domain), "sans": [f"*.{domain}"]}]}
 
 
-def _safe(host: str) -> str:
+def service(route: Route) -> dict[str, Any]:
+    """The service of a route, of either protocol."""
+    if route.workload.tls_passthrough:
+        return {"loadBalancer": {"servers": [{"address": server.socket_address} for server in route.servers]}}
+    balancer: dict[str, Any] = {"servers": [{"url": str(server)} for server in route.servers]}
+    if servers_transports(route):
+        balancer["serversTransport"] = route.id
+    return {"loadBalancer": balancer}
+
+
+def servers_transports(route: Route) -> dict[str, Any]:
+    """How the gateway speaks TLS to a route's backends; empty where it does not.
+
+    Backends carry certificates of their own making: the gateway encrypts to them and does not judge them.
+    """
+    if route.workload.tls_passthrough or all(server.scheme != "https" for server in route.servers):
+        return {}
+    return {route.id: {"insecureSkipVerify": True}}
+
+
+def safe(host: str) -> str:
+    """`host`, once more checked before it goes into a rule: these files are templates to Traefik."""
     if not _SAFE_HOST.fullmatch(host):
         raise AssertionError(f"a host that was never validated reached the renderer: {host!r}")
     return host
@@ -156,12 +130,3 @@ def _safe(host: str) -> str:
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-def _contains(reported: Any, rendered: Any) -> bool:
-    """Whether what Traefik reports holds what was rendered; Traefik adds its defaults to mappings."""
-    if isinstance(rendered, Mapping):
-        if not isinstance(reported, Mapping) or ("certResolver" in reported and "certResolver" not in rendered):
-            return False
-        return all(_contains(reported.get(key), value) for key, value in rendered.items())
-    return bool(reported == rendered)

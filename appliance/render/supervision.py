@@ -60,8 +60,9 @@ def text(programs: Programs, root: Path) -> str:
 
 def _supervisord(programs: Programs, run: Path) -> dict[str, str]:
     values = {
+        # In the foreground supervisord writes to standard output anyway; a log file there would say it all twice.
         "nodaemon": "true",
-        "logfile": "/dev/fd/1",
+        "logfile": "/dev/null",
         "logfile_maxbytes": "0",
         "pidfile": _escaped(str(run / "supervisord.pid")),
         "childlogdir": _escaped(str(run)),

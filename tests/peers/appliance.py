@@ -54,11 +54,13 @@ class Appliance:
     """One root and one settings file; started, killed and started again at will."""
 
     def __init__(
-        self, directory: Path, values: Mapping[str, Any], environment: Mapping[str, str] | None = None
+        self, directory: Path, values: Mapping[str, Any] | None, environment: Mapping[str, str] | None = None
     ) -> None:
+        """Without `values` there is no settings file yet."""
         self.root = directory / "root"
         self.configuration = directory / "gateway.yaml"
-        self.write_settings(values)
+        if values is not None:
+            self.write_settings(values)
         own = {"GATEWAY_ROOT": str(self.root), "GATEWAY_CONFIG": str(self.configuration)}
         # Nothing of the tests' own environment that could be taken for a setting reaches it.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
@@ -93,9 +95,13 @@ class Appliance:
 
     def launch(self) -> Launched:
         """Start `gateway run` without waiting for anything."""
-        argv = [str(GATEWAY), "run", "--root", str(self.root), "--config", str(self.configuration)]
-        self._program = Launched(argv, self._log, environment=self.environment)
+        self._program = self.launch_another(self._log)
         return self._program
+
+    def launch_another(self, log: Path) -> Launched:
+        """Start `gateway run` on the same root and settings once more, whatever runs there already."""
+        argv = [str(GATEWAY), "run", "--root", str(self.root), "--config", str(self.configuration)]
+        return Launched(argv, log, environment=self.environment)
 
     def start(self, *, seconds: float = 30) -> "Appliance":
         """Start it, and wait until the control plane and Traefik answer."""
@@ -108,7 +114,7 @@ class Appliance:
         started = self.started()
         self.program.process.terminate()
         code = self.program.wait(seconds=seconds)
-        left = [process.pid for process in started if process.is_running() and process.status() != "zombie"]
+        _, left = psutil.wait_procs(started, timeout=2)
         if left:
             self.kill(started)
             raise PeerError(f"`gateway run` ended and left {left} running\n{self.program.end_of_log()}")
@@ -208,7 +214,8 @@ class Appliance:
 
 
 MakeAppliance = Callable[..., Appliance]
-"""What the fixture `new_appliance` gives: settings (default: without a CA) and an environment; not started yet."""
+"""What the fixture `new_appliance` gives: settings (default: without a CA), `environment=`, `settings_file=` (whether
+there is one from the start). The appliance is not started yet, and killed after the test."""
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -5,12 +5,12 @@ Each is a context manager that yields when the server answers, and ends the proc
 
 import contextlib
 import socket
-import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_DEADLINE_SECONDS = 10.0
+from tests.peers.launching import Launched
+
+_PROBE = b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\6\0\1"  # SOA of the root: any rcode will do
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def nsd(directory: Path, zones: Mapping[str, str], port: int) -> Iterator[int]:
         (directory / f"{apex}.zone").write_text(text)
         config += ["zone:", f'  name: "{apex}"', f'  zonefile: "{apex}.zone"']
     (directory / "nsd.conf").write_text("\n".join(config) + "\n")
-    with _running(["nsd", "-d", "-c", str(directory / "nsd.conf")], directory / "nsd.log", port):
+    with running(["nsd", "-d", "-c", str(directory / "nsd.conf")], directory / "nsd.log", port):
         yield port
 
 
@@ -66,7 +66,7 @@ def knot(directory: Path, zones: Mapping[str, str], port: int) -> Iterator[int]:
         (directory / f"{apex}.zone").write_text(text)
         config += [f"  - domain: {apex}", f'    file: "{apex}.zone"']
     (directory / "knot.conf").write_text("\n".join(config) + "\n")
-    with _running(["knotd", "-c", str(directory / "knot.conf")], directory / "knot.log", port):
+    with running(["knotd", "-c", str(directory / "knot.conf")], directory / "knot.log", port):
         yield port
 
 
@@ -80,7 +80,7 @@ def dnsmasq(directory: Path, zone: str, texts: Mapping[str, str], port: int) -> 
         *(f"txt-record={owner},{value}" for owner, value in texts.items()),
     ]  # fmt: skip
     (directory / "dnsmasq.conf").write_text("\n".join(config) + "\n")
-    with _running(["dnsmasq", "-C", str(directory / "dnsmasq.conf")], directory / "dnsmasq.log", port):
+    with running(["dnsmasq", "-C", str(directory / "dnsmasq.conf")], directory / "dnsmasq.log", port):
         yield port
 
 
@@ -93,30 +93,20 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], log: Path, port: int) -> Iterator[None]:
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL) as process:
-        try:
-            _await_answer(process, log, port)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def running(argv: list[str], log: Path, port: int) -> Iterator[int]:
+    """A name server on loopback that answers on `port` over UDP when this yields it; ended afterwards."""
+    program = Launched(argv, log)
+    try:
+        program.until(lambda: answers(port), f"{program.name} answers")
+        yield port
+    finally:
+        program.stop()
 
 
-def _await_answer(process: "subprocess.Popen[bytes]", log: Path, port: int) -> None:
-    probe = b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\6\0\1"  # SOA of the root: any rcode will do
-    deadline = time.monotonic() + _DEADLINE_SECONDS
+def answers(port: int) -> bool:
+    """Whether somebody answers DNS over UDP on this port of loopback now. Raises OSError when not."""
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.connect(("127.0.0.1", port))
         sock.settimeout(0.05)
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {log.read_text()}")
-            with contextlib.suppress(OSError):
-                sock.send(probe)
-                if sock.recv(512):
-                    return
-    raise TimeoutError(f"{process.args!r} does not answer: {log.read_text()}")
+        sock.send(_PROBE)
+        return bool(sock.recv(512))

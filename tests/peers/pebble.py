@@ -22,19 +22,31 @@ from tests.peers.launching import Launched
 FIVE_YEARS: Final = 157_766_400
 _PORT: Final = 14000
 _MANAGEMENT_PORT: Final = 15000
-_STEADY: Final = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
+_STEADY: Final = {"PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
 
 
 class Pebble:
     """A CA of its own: a new root, no accounts. `tls_ca` is a file with the root of its *server* certificate."""
 
-    def __init__(self, directory: Path, *, validity_seconds: int = FIVE_YEARS, address: str = addresses.CA) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        validity_seconds: int = FIVE_YEARS,
+        hesitates_seconds: int | None = None,
+        address: str = addresses.CA,
+    ) -> None:
+        """`hesitates_seconds`: every look at a challenge is put off by a random number of seconds below this one."""
         self.url = f"https://{address}:{_PORT}/dir"
         self._management = f"https://{address}:{_MANAGEMENT_PORT}"
         self.tls_ca = directory / "server-ca.pem"
         self._configuration = directory / "pebble.json"
         self._log = directory / "pebble.log"
         self._counted_from = 0
+        hesitation = (
+            {"PEBBLE_VA_SLEEPTIME": str(hesitates_seconds)} if hesitates_seconds else {"PEBBLE_VA_NOSLEEP": "1"}
+        )
+        self._environment = os.environ | _STEADY | hesitation
         authority = trustme.CA(organization_name="Pebble's own server certificate")
         authority.cert_pem.write_to_path(self.tls_ca)
         server = authority.issue_cert(address)
@@ -55,7 +67,7 @@ class Pebble:
     def start(self) -> None:
         """Start it (again): accounts and the issuing root are new, the server certificate stays."""
         argv = ["pebble", "-config", str(self._configuration), "-dnsserver", f"{addresses.RESOLVER}:53"]
-        self.program = Launched(argv, self._log, environment=os.environ | _STEADY)
+        self.program = Launched(argv, self._log, environment=self._environment)
         self.program.until(lambda: self._get(self.url), "Pebble answers")
 
     def stop(self) -> None:
@@ -78,6 +90,10 @@ class Pebble:
     def validations(self) -> Counter[str]:
         """How often a challenge was offered for validation, by name (a wildcard counts as its parent)."""
         return Counter(re.findall(r'Pulled a task .*?Value:"([^"]+)"', self._counted_log()))
+
+    def validated(self) -> int:
+        """How many challenges were found to be met."""
+        return len(re.findall(r" set VALID by ", self._counted_log()))
 
     def issued(self) -> list[tuple[str, ...]]:
         """The names of every certificate issued, in order of issue."""

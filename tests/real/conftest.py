@@ -17,8 +17,11 @@ from tests.peers.nsd import Nsd
 from tests.peers.pebble import Pebble
 from tests.peers.unbound import Unbound
 
-if not namespace.inside():
-    pytest.exit("tests/real needs its private namespace and peers: run `make test`", returncode=4)
+
+def pytest_configure() -> None:
+    """These tests take ports and change name resolution: nowhere but in their namespace."""
+    if not namespace.inside():
+        pytest.exit("tests/real needs its private namespace and peers: run `make test`", returncode=4)
 
 
 @pytest.fixture(scope="session")
@@ -75,15 +78,21 @@ def new_appliance(resolver: Unbound, short_path: Path) -> Iterator[MakeAppliance
     """Makes appliances (not started) that are killed after the test, and that must not have logged a traceback."""
     made: list[Appliance] = []
 
-    def make(values: Mapping[str, Any] | None = None, **options: Any) -> Appliance:
+    def make(
+        values: Mapping[str, Any] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        settings_file: bool = True,
+    ) -> Appliance:
         directory = short_path / str(len(made))
         directory.mkdir()
-        made.append(Appliance(directory, appliances.settings() if values is None else values, **options))
+        chosen = (values or appliances.settings()) if settings_file else None
+        made.append(Appliance(directory, chosen, environment))
         return made[-1]
 
     yield make
-    logs = [end(one) for one in made]
-    assert not [log for log in logs if "Traceback (most recent call last)" in log]
+    unexpected = [text[at : at + 3000] for text in map(end, made) if (at := text.find("Traceback (most recent")) >= 0]
+    assert not unexpected, "\n".join(unexpected)
 
 
 @pytest.fixture

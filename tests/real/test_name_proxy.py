@@ -30,11 +30,8 @@ def test_two_name_proxies_share_one_order(appliance: Appliance, pebble: Pebble, 
     for name in ("blue", "green"):
         appliance.must("route", "name", f"1-1-{name}", name, backend(name).url)
     pebble.until_issued(*WILDCARD)
-    for name in ("blue", "green"):
-        answer = appliance.program.until(
-            lambda host=f"{name}.gw.test": https.fetch(host, ca=pebble.root_pem()), "a trusted answer"
-        )
-        assert f'"backend": "{name}"' in answer.body
+    appliance.program.until(lambda: https.fetch("blue.gw.test", ca=pebble.root_pem()), "a trusted answer")
+    assert '"backend": "green"' in https.fetch("green.gw.test", ca=pebble.root_pem()).body
     appliance.must("route", "name", "1-1-red", "red", backend("red", address=addresses.OTHER_BACKEND).url)
     assert '"backend": "red"' in https.fetch("red.gw.test", ca=pebble.root_pem()).body
     assert pebble.orders() == 1

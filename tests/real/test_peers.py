@@ -174,7 +174,7 @@ def test_the_namespace_passes_the_exit_code_and_signals_on(tmp_path: Path) -> No
 
 def test_killing_the_namespace_ends_all_that_was_started_in_it(tmp_path: Path) -> None:
     argv = [*WRAPPER, "sh", "-c", "setsid sleep 1000 & setsid sleep 1000 & echo ready; wait"]
-    program = Launched(argv, tmp_path / "log", cwd=Path.cwd())
+    program = Launched(argv, tmp_path / "log", cwd=Path.cwd(), environment=os.environ | {"TMPDIR": str(tmp_path)})
     program.until_logged("ready")
     inside = psutil.Process(program.process.pid).children(recursive=True)
     assert len(inside) >= 4

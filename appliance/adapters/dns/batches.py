@@ -63,8 +63,7 @@ _libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 class Batch:
     """The memory for one UDP socket's datagrams, and the two system calls on it. For one thread.
 
-    `slots[i * SLOT:]` holds datagram i and takes its answer. `sources[i * SOURCE:]` is the client's sockaddr, its
-    address in packed form at `address_start` up to `address_end` of it.
+    `slots[i * SLOT:]` holds datagram i and takes its answer.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -72,9 +71,9 @@ class Batch:
         self._writable = select.poll()
         self._writable.register(sock, select.POLLOUT)
         is_ipv6 = sock.family == socket.AF_INET6
-        self.address_start, self.address_end = (8, 24) if is_ipv6 else (4, 8)  # ipv6(7), ip(7)
+        self._first, self._last = (8, 24) if is_ipv6 else (4, 8)  # of the address in a sockaddr: ipv6(7), ip(7)
         self.slots = mmap.mmap(-1, SIZE * SLOT)
-        self.sources = mmap.mmap(-1, SIZE * SOURCE)
+        self._sources = mmap.mmap(-1, SIZE * SOURCE)
         self._controls = mmap.mmap(-1, SIZE * _CONTROL)
         headers, vectors = bytearray(SIZE * ctypes.sizeof(_Message)), bytearray(SIZE * ctypes.sizeof(_Vector))
         self._messages = (_Message * SIZE).from_buffer(headers)
@@ -87,6 +86,16 @@ class Batch:
         self._full = memoryview(array("L", [SLOT] * SIZE))
         interface = socket.CMSG_LEN(0) + (16 if is_ipv6 else 0)  # of in6_pktinfo and in_pktinfo
         self._interfaces = memoryview(self._controls).cast("I")[interface // 4 :: _CONTROL // 4]
+
+    def address(self, start: int) -> bytes:
+        """The packed address of the client whose datagram is at `start` of `slots`."""
+        at = start // SLOT * SOURCE
+        return self._sources[at + self._first : at + self._last]
+
+    def addresses(self, count: int) -> list[bytes]:
+        """The packed addresses of the clients of the first `count` datagrams."""
+        sources, first, last = self._sources, self._first, self._last
+        return [sources[at + first : at + last] for at in range(0, count * SOURCE, SOURCE)]
 
     def receive(self) -> list[int]:
         """The octets of each datagram that is waiting, up to `SIZE`; empty when none is. Raises OSError."""
@@ -126,7 +135,7 @@ class Batch:
 
     def _lay_out(self, name_octets: int, control_octets: int) -> None:
         """Point every header at its slot, its source and its control area; the kernel keeps the sizes as they are."""
-        slot, source, control = (_address(part) for part in (self.slots, self.sources, self._controls))
+        slot, source, control = (_address(part) for part in (self.slots, self._sources, self._controls))
         for index, (message, vector) in enumerate(zip(self._messages, self._vectors, strict=True)):
             vector.base = slot + index * SLOT
             header = message.header

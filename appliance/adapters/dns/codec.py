@@ -21,7 +21,7 @@ _LARGEST_ODD = 4096
 _MOST_RECORDS = 16
 """Records behind the question that are read. OPT, TSIG and SIG(0) are three."""
 _OPCODES = {OPCODE.NOTIFY: Rcode.REFUSED, OPCODE.UPDATE: Rcode.REFUSED}
-"""Understood, and not allowed to anybody (RFC 1996 §3.11, RFC 2136 §3.3). The rest is not implemented (RFC 8906 §3.1.5)."""
+"""Understood, and not allowed to anybody (RFC 1996 §3.11, RFC 2136 §3.3). The rest: NOTIMP (RFC 8906 §3.1.5)."""
 
 
 class _Uncompressed(DNSBuffer):  # type: ignore[misc]

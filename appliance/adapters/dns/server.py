@@ -69,7 +69,7 @@ class DnsServer:
         self._sightings: deque[Sighting] = deque(maxlen=_MOST_SIGHTINGS)
         self._pairs: list[Pair] = []
         self._threads: list[threading.Thread] = []
-        self._alarm: socket.socket | None = None
+        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._replace(Contents.of((), 0, {}))
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
@@ -112,7 +112,7 @@ class DnsServer:
         if self._threads:
             return
         self._pairs = sockets.bind(self._listen)
-        self._alarm, wake = socket.socketpair()
+        self._bell = _, wake = socket.socketpair()
         limiter = Limiter(self._rate_limit) if self._rate_limit else None
         datagrams, listeners = [pair.udp for pair in self._pairs], [pair.tcp for pair in self._pairs]
         udp = UdpServer(datagrams, wake, lambda: self._tables[0], self._udp_tallies, self._sightings, limiter)
@@ -125,14 +125,16 @@ class DnsServer:
 
     def stop(self) -> None:
         """Stop answering; returns when the threads have ended. May be repeated, and `start` may follow."""
-        if self._alarm is not None:
-            self._alarm.close()  # the other end becomes readable, for both threads
-            self._alarm = None
+        if self._bell is None:
+            return
+        bell, wake = self._bell
+        bell.close()  # the other end becomes readable, for both threads
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        wake.close()
         sockets.close(self._pairs)
-        self._pairs = []
+        self._pairs, self._bell = [], None
 
     def _replace(self, contents: Contents) -> None:
         self._contents = contents

@@ -29,10 +29,15 @@ class Tallies:
         """Time between the arrival of questions at this process and the departure of their answers, summed."""
         self.slowest_seconds = 0.0
         self._cells: dict[tuple[str, str], Cell] = {}
+        self._by_number: dict[tuple[int, Rcode], Cell] = {}
 
     def cell(self, qtype: int, rcode: Rcode) -> Cell:
         """The counter for answers of this kind."""
-        return self._cells.setdefault((_TYPE_NAMES.get(qtype, "other"), rcode.name), [0])
+        found = self._by_number.get((qtype, rcode))
+        if found is None:  # bounded: 65536 types, few rcodes
+            found = self._cells.setdefault((_TYPE_NAMES.get(qtype, "other"), rcode.name), [0])
+            self._by_number[qtype, rcode] = found
+        return found
 
     def took(self, seconds: float, questions: int) -> None:
         """`questions` were answered together in this time."""

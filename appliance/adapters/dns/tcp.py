@@ -171,7 +171,7 @@ class TcpServer:
 
     def _make(self, table: Table, message: bytes, connection: _Connection) -> Reply | None:
         try:
-            return table.reply(message, connection.source)
+            return table.reply(message, connection.source) or table.odd_reply(message, connection.source)
         except Exception:
             log.exception("question not answered, please report it", message=message.hex())
             return None

@@ -1,0 +1,107 @@
+"""The routes as files: keeps the layout, what is wanted and what is on disk, and writes the difference.
+
+Knows neither why a route is wanted nor whether Traefik takes it. Owned by the applier's thread, but for `suspect`.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+
+from appliance import logs
+from appliance.control.ports import RouteFiles
+from appliance.model import plans
+from appliance.render import dynamic, layouts
+from appliance.render.dynamic import Decision
+from appliance.render.expectations import Expectation, expectation
+from appliance.render.layouts import TREE_FILE, Documented, Files, Layout
+
+log = logs.logger(__name__)
+
+
+class Routes:
+    """Writes decisions about routes into Traefik's directory, in the layout that suits their number."""
+
+    def __init__(self, files: RouteFiles) -> None:
+        self._files = files
+        self._layout: Layout = Documented()
+        self._decisions: dict[str, Decision] = {}
+        self._wanted: dict[str, str] = {}
+        self._on_disk: dict[str, str] | None = None
+        self._suspects: set[str] = set()
+        self._suspecting = threading.Lock()
+
+    def suspect(self, names: Iterable[str]) -> None:
+        """Somebody may have touched these entries of the directory: the next `write` looks at them."""
+        with self._suspecting:
+            self._suspects.update(names)
+
+    def doubt_all(self) -> None:
+        """The next `write` looks at the whole directory."""
+        self._on_disk = None
+
+    def was_ordered(self, decision: Decision) -> bool:
+        """Whether the files on disk, which may be of an earlier process, order a certificate for this route."""
+        on_disk = self._look()
+        own = on_disk.get(dynamic.file_name(decision.route.id))
+        shared = on_disk.get(TREE_FILE, "")
+        return own == dynamic.text(dynamic.document(decision)) or f'{{"main":"{decision.route.host}"}}' in shared
+
+    def write(self, changes: Mapping[str, Decision | None]) -> dict[str, Expectation | None]:
+        """Carry decisions out (None: no route). What Traefik must report for each new one; None: nothing any more."""
+        fresh = {identity: decision for identity, decision in changes.items() if self._differs(identity, decision)}
+        for identity, decision in fresh.items():
+            if decision is None:
+                self._decisions.pop(identity, None)
+            else:
+                self._decisions[identity] = decision
+        touched = self._want(self._lay_out(fresh))
+        on_disk = self._look()
+        touched |= on_disk.keys() - self._wanted.keys()
+        touched |= {name for name in self._wanted if name not in on_disk}
+        self._carry_out(on_disk, touched)
+        return {identity: expectation(decision) if decision else None for identity, decision in fresh.items()}
+
+    def _differs(self, identity: str, decision: Decision | None) -> bool:
+        return self._decisions.get(identity) != decision
+
+    def _lay_out(self, fresh: Mapping[str, Decision | None]) -> Files:
+        """The files that follow from new decisions; with a change of layout, all files of both."""
+        suitable = layouts.suitable(len(self._decisions), self._layout)
+        if suitable is self._layout:
+            return self._layout.update(fresh) if fresh else {}
+        log.info("layout of the routes changes", to=type(suitable).__name__.lower(), routes=len(self._decisions))
+        gone: Files = dict.fromkeys(self._wanted)
+        self._layout = suitable
+        return gone | suitable.update(self._decisions)
+
+    def _want(self, files: Files) -> set[str]:
+        for name, text in files.items():
+            if text is None:
+                self._wanted.pop(name, None)
+            else:
+                self._wanted[name] = text
+        return set(files)
+
+    def _look(self) -> dict[str, str]:
+        """What is on disk: as remembered, but for entries that somebody may have touched."""
+        with self._suspecting:
+            suspects, self._suspects = self._suspects, set()
+        if self._on_disk is None:
+            self._on_disk = dict(self._files.current())
+        elif suspects:
+            for name in self._files.damaged(suspects):
+                self._on_disk.pop(name, None)
+        return self._on_disk
+
+    def _carry_out(self, on_disk: dict[str, str], touched: set[str]) -> None:
+        current = {name: on_disk[name] for name in touched if name in on_disk}
+        wanted = {name: self._wanted[name] for name in touched if name in self._wanted}
+        plan = plans.diff(current, wanted)
+        if not plan:
+            return
+        self._files.write(plan)
+        for name in touched:
+            if name in wanted:
+                on_disk[name] = wanted[name]
+            else:
+                on_disk.pop(name, None)
+        log.info("routes written", changes=len(plan), routes=len(self._decisions))

@@ -1,0 +1,138 @@
+"""`python -m tests.peers.floods KIND PORT SECONDS PREFIXES`: as many datagrams as one core can send, at 127.0.0.1.
+
+KIND: `valid` (one existing name), `random` (names that do not exist), `garbage` (octets), `syn` (half-open
+connections), `idle` (open connections that say nothing). Datagrams come from PREFIXES networks /24 of 127.0.0.0/8,
+SYNs from 10.200.0.0/16. Prints how many were sent. For private network namespaces only: SYNs need root there.
+"""
+
+import ctypes
+import os
+import random
+import socket
+import struct
+import sys
+import time
+from typing import Final
+
+from tests.peers.authority import APEX
+
+_BATCH: Final = 64
+_MESSAGES: Final = 4096
+_IP_PKTINFO: Final = 8
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_octets", ctypes.c_uint32),
+        ("vectors", ctypes.c_void_p),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_octets", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Message(ctypes.Structure):
+    _fields_ = (("header", _Header), ("octets", ctypes.c_uint))
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("octets", ctypes.c_size_t))
+
+
+def message(kind: str, number: int) -> bytes:
+    """One datagram of a kind."""
+    if kind == "garbage":
+        # The bits that would make it a response are cleared in half of them: silence would be too easy.
+        octets = bytearray(os.urandom(random.randrange(1, 600)))
+        if number % 2 and len(octets) > 12:
+            octets[2] &= 0x01
+            octets[4:12] = b"\0\1\0\0\0\0\0\2"
+        return bytes(octets)
+    name = APEX if kind == "valid" else f"{random.getrandbits(64):x}.{APEX}"
+    labels = b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
+    return struct.pack("!HHHHHH", number & 0xFFFF, 0x100, 1, 0, 0, 0) + labels + b"\0\0\x10\0\1"
+
+
+def datagrams(kind: str, port: int, seconds: float, prefixes: int) -> int:
+    """Send datagrams for some seconds; how many."""
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+    sock.bind(("0.0.0.0", 0))
+    target = ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, b"\x7f\0\0\1"))
+    kept: list[object] = []
+    messages = (_Message * _MESSAGES)()
+    for number, one in enumerate(messages):
+        payload = ctypes.create_string_buffer(message(kind, number))
+        vector = _Vector(ctypes.addressof(payload), len(payload) - 1)
+        prefix = 1 + random.randrange(prefixes)
+        source = bytes((127, prefix >> 8, prefix & 255, 1 + number % 250))
+        control = ctypes.create_string_buffer(
+            struct.pack("=Qii", 28, socket.IPPROTO_IP, _IP_PKTINFO) + struct.pack("=i4s4s4x", 0, source, bytes(4))
+        )
+        kept += [payload, vector, control]
+        one.header = _Header(
+            ctypes.addressof(target), 16, ctypes.addressof(vector), 1, ctypes.addressof(control), 32, 0
+        )
+    libc = ctypes.CDLL(None)
+    sent, deadline = 0, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        at = random.randrange(_MESSAGES - _BATCH)
+        sent += max(0, int(libc.sendmmsg(sock.fileno(), ctypes.byref(messages[at]), _BATCH, 0)))
+    return sent
+
+
+def syns(port: int, seconds: float) -> int:
+    """Send SYNs from hosts that will never answer; how many."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    sent, deadline = 0, time.monotonic() + seconds
+    target = bytes((127, 0, 0, 1))
+    while time.monotonic() < deadline:
+        source = bytes((10, 200)) + os.urandom(2)
+        tcp = struct.pack(
+            "!HHIIBBHHH", random.randrange(1024, 65535), port, random.getrandbits(32), 0, 0x50, 2, 8192, 0, 0
+        )
+        check = _checksum(source + target + struct.pack("!HH", socket.IPPROTO_TCP, len(tcp)) + tcp)
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0, source, target)
+        sock.sendto(ip + tcp[:16] + struct.pack("!H", check) + tcp[18:], ("127.0.0.1", 0))
+        sent += 1
+    return sent
+
+
+def connections(port: int, seconds: float) -> int:
+    """Open connections and say nothing, up to 500 at a time; how many."""
+    opened: list[socket.socket] = []
+    count, deadline = 0, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        sock = socket.socket()
+        sock.settimeout(1)
+        sock.bind((f"127.77.{count % 16}.1", 0))
+        try:
+            sock.connect(("127.0.0.1", port))
+        except OSError:
+            sock.close()
+            continue
+        opened.append(sock)
+        count += 1
+        if len(opened) > 5000:
+            opened.pop(0).close()
+    return count
+
+
+def _checksum(octets: bytes) -> int:
+    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+if __name__ == "__main__":
+    _kind, _port, _seconds, _prefixes = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    if _kind == "syn":
+        _sent = syns(_port, _seconds)
+    elif _kind == "idle":
+        _sent = connections(_port, _seconds)
+    else:
+        _sent = datagrams(_kind, _port, _seconds, _prefixes)
+    sys.stdout.write(f"{_sent}\n")

@@ -1,0 +1,87 @@
+"""What the authority says to each question, rule by rule."""
+
+import pytest
+
+from appliance.model.answers import Answer, Kind, Note, Rcode, Record, answer
+from appliance.model.zones import Contents, Zone, wire_name
+
+APEX = "_acme-challenge.gw.example.com"
+DEEP = f"a.b.{APEX}"
+CONTENTS = Contents.of([Zone(APEX, "ns1.example.com")], 42, {APEX: ("one", "two"), DEEP: ("three",)})
+
+TXT, SOA, NS, A, ANY, AXFR, IXFR, OPT, TSIG, MAILB, HINFO = 16, 6, 2, 1, 255, 252, 251, 41, 250, 253, 13
+IN, CH, ANY_CLASS = 1, 3, 255
+
+
+def soa(ttl: int) -> Record:
+    return Record(wire_name(APEX), Kind.SOA, ttl, ("ns1.example.com", "hostmaster.gw.example.com", 42, 60, 60, 3600, 1))
+
+
+def txt(owner: str, *values: str) -> Answer:
+    records = tuple(Record(wire_name(owner), Kind.TXT, 1, (value,)) for value in values)
+    return Answer(Rcode.NOERROR, is_authoritative=True, records=records)
+
+
+def hinfo(owner: str) -> Answer:
+    record = Record(wire_name(owner), Kind.HINFO, 1, ("RFC8482", ""))
+    return Answer(Rcode.NOERROR, is_authoritative=True, records=(record,))
+
+
+APEX_SOA = Answer(Rcode.NOERROR, is_authoritative=True, records=(soa(60),))
+APEX_NS = Answer(
+    Rcode.NOERROR, is_authoritative=True, records=(Record(wire_name(APEX), Kind.NS, 60, ("ns1.example.com",)),)
+)
+NODATA = Answer(Rcode.NOERROR, is_authoritative=True, authority=(soa(1),))
+NXDOMAIN = Answer(Rcode.NXDOMAIN, is_authoritative=True, authority=(soa(1),))
+NOT_OURS = Answer(Rcode.REFUSED, note=Note.NOT_AUTHORITATIVE)
+NO_TRANSFER = Answer(Rcode.REFUSED, note=Note.PROHIBITED)
+NO_CLASS = Answer(Rcode.REFUSED, note=Note.NOT_SUPPORTED)
+BROKEN = Answer(Rcode.FORMERR)
+
+
+@pytest.mark.parametrize(
+    ("name", "qtype", "qclass", "expected"),
+    [
+        (APEX, TXT, IN, txt(APEX, "one", "two")),
+        (DEEP, TXT, IN, txt(DEEP, "three")),
+        (APEX, SOA, IN, APEX_SOA),
+        (APEX, NS, IN, APEX_NS),
+        (APEX, A, IN, NODATA),
+        (APEX, HINFO, IN, NODATA),
+        (APEX, MAILB, IN, NODATA),
+        (APEX, 65280, IN, NODATA),  # a type nobody has defined (RFC 8906 §3.1.2)
+        (DEEP, SOA, IN, NODATA),
+        (DEEP, NS, IN, NODATA),
+        (f"b.{APEX}", TXT, IN, NODATA),  # an empty non-terminal
+        (f"c.{APEX}", TXT, IN, NXDOMAIN),
+        (f"x.{DEEP}", TXT, IN, NXDOMAIN),
+        (f"x.y.z.{APEX}", SOA, IN, NXDOMAIN),
+        (APEX, ANY, IN, hinfo(APEX)),
+        (f"b.{APEX}", ANY, IN, hinfo(f"b.{APEX}")),
+        (f"c.{APEX}", ANY, IN, NXDOMAIN),
+        (APEX, AXFR, IN, NO_TRANSFER),
+        (APEX, IXFR, IN, NO_TRANSFER),
+        ("example.org", AXFR, IN, NO_TRANSFER),
+        ("gw.example.com", SOA, IN, NOT_OURS),
+        (f"not{APEX}", TXT, IN, NOT_OURS),
+        ("com", NS, IN, NOT_OURS),
+        (APEX, TXT, CH, NO_CLASS),
+        ("version.bind", TXT, CH, NO_CLASS),
+        (APEX, TXT, ANY_CLASS, NO_CLASS),
+        (APEX, OPT, IN, BROKEN),
+        (APEX, TSIG, IN, BROKEN),
+    ],
+)
+def test_the_answer_to_each_question(name: str, qtype: int, qclass: int, expected: Answer) -> None:
+    assert answer(CONTENTS, wire_name(name), qtype, qclass) == expected
+
+
+def test_the_root_is_not_ours() -> None:
+    assert answer(CONTENTS, b"\0", NS, IN) == NOT_OURS
+
+
+def test_negative_answers_live_one_second() -> None:
+    """A value presented now must not wait for a cache: TTL and MINIMUM of the SOA (RFC 2308 §3, §5)."""
+    (record,) = answer(CONTENTS, wire_name(f"c.{APEX}"), TXT, IN).authority
+    assert record.ttl == 1
+    assert record.content[-1] == 1

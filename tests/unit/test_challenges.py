@@ -1,0 +1,222 @@
+"""Presenting, cleaning up and expiring: the rules, and the order in which the use case keeps its promise."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pytest
+
+from appliance.control.challenges import Challenges
+from appliance.model.challenges import (
+    LIFETIME_SECONDS,
+    MOST_NAMES,
+    MOST_VALUES_PER_NAME,
+    Challenge,
+    Records,
+    check_value,
+    next_serial,
+)
+from appliance.model.errors import InvalidInput, Refused, Unavailable
+from appliance.model.histories import LONGEST, MOST_FETCHES, Fetch, History
+from appliance.model.zones import Zone
+
+NAME = "_acme-challenge.gw.example.com"
+ZONES = (Zone(NAME, "gw.example.com"),)
+
+
+def challenge(value: str = "v", name: str = NAME, presented: float = 1000.0) -> Challenge:
+    return Challenge(name, value, presented, "test")
+
+
+@pytest.mark.parametrize(
+    ("previous", "now", "expected"),
+    [(0, 1000.9, 1000), (1000, 1000.0, 1001), (5000, 1000.0, 5001), (2**32 - 1, 0.0, 0)],
+)
+def test_the_serial_always_rises_and_follows_the_time(previous: int, now: float, expected: int) -> None:
+    assert next_serial(previous, now) == expected
+
+
+def test_values_of_one_name_stand_side_by_side() -> None:
+    records = Records().present(challenge("one")).present(challenge("two"))
+    assert records.values == {NAME: ("one", "two")}
+
+
+def test_clean_up_takes_only_its_own_value_and_may_be_repeated() -> None:
+    both = Records().present(challenge("one")).present(challenge("two"))
+    one = both.clean_up(NAME, "one", 1001.0)
+    assert one.values == {NAME: ("two",)}
+    assert one.serial > both.serial
+    assert one.clean_up(NAME, "one", 1002.0) is one
+    assert one.clean_up(NAME, "two", 1003.0).values == {}
+
+
+def test_presenting_again_only_prolongs() -> None:
+    records = Records().present(challenge(presented=0.0)).present(challenge(presented=LIFETIME_SECONDS - 1))
+    assert records.values == {NAME: ("v",)}
+    assert records.expire(LIFETIME_SECONDS) is records
+
+
+@pytest.mark.parametrize(("age", "is_there"), [(0.0, True), (LIFETIME_SECONDS - 0.1, True), (LIFETIME_SECONDS, False)])
+def test_a_value_lives_an_hour(age: float, is_there: bool) -> None:
+    records = Records().present(challenge(presented=1000.0)).expire(1000.0 + age)
+    assert (NAME in records.values) is is_there
+
+
+def test_a_store_gives_back_what_was_kept() -> None:
+    records = Records().present(challenge("one")).present(challenge("two"))
+    assert Records.of(records.serial, records.challenges.values()) == records
+
+
+def test_a_name_has_a_bounded_number_of_values() -> None:
+    records = Records()
+    for number in range(MOST_VALUES_PER_NAME):
+        records = records.present(challenge(str(number)))
+    with pytest.raises(Refused, match=f"already has {MOST_VALUES_PER_NAME} values"):
+        records.present(challenge("one too many"))
+    records.present(challenge("0"))  # one that is there still may be presented again
+
+
+def test_the_number_of_names_is_bounded() -> None:
+    records = Records.of(1, [challenge(name=f"{number}.{NAME}") for number in range(MOST_NAMES)])
+    with pytest.raises(Refused, match=f"{MOST_NAMES} names"):
+        records.present(challenge())
+
+
+@pytest.mark.parametrize("value", ["x", "a" * 255, 'with "quotes" and \\', " "])
+def test_a_value_is_any_printable_ascii(value: str) -> None:
+    assert check_value(value) == value
+
+
+@pytest.mark.parametrize("value", ["", "a" * 256, "tab\t", "new\nline", "ä", "\x7f", "\0"])
+def test_what_is_no_value_is_refused(value: str) -> None:
+    with pytest.raises(InvalidInput):
+        check_value(value)
+
+
+class Recorder:
+    """An authority and a store that note in which order they were used."""
+
+    def __init__(self, serial: int = 0, kept: Iterable[Challenge] = ()) -> None:
+        self.events: list[tuple[object, ...]] = []
+        self.kept = (serial, tuple(kept))
+        self.seen: list[Fetch] = []
+        self.is_full = False
+
+    def set_zones(self, zones: Iterable[Zone]) -> None:
+        self.events.append(("zones", *(zone.apex for zone in zones)))
+
+    def publish(self, serial: int, values: Mapping[str, tuple[str, ...]]) -> None:
+        self.events.append(("publish", serial, dict(values)))
+
+    def fetches(self) -> Sequence[Fetch]:
+        seen, self.seen = self.seen, []
+        return seen
+
+    def load(self) -> tuple[int, tuple[Challenge, ...]]:
+        return self.kept
+
+    def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
+        if self.is_full:
+            raise Unavailable("no space left")
+        self.kept = (serial, tuple(challenges))
+        self.events.append(("save", serial, *(one.value for one in self.kept[1])))
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def outside() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def challenges(outside: Recorder, clock: Clock) -> Challenges:
+    use_case = Challenges(outside, outside, clock)
+    use_case.set_zones(ZONES)
+    outside.events.clear()
+    return use_case
+
+
+def test_the_answer_changes_before_it_is_stored(challenges: Challenges, outside: Recorder) -> None:
+    challenges.present(NAME.upper() + ".", "v", "me")
+    challenges.clean_up(NAME, "v", "me")
+    assert outside.events == [
+        ("publish", 1001, {NAME: ("v",)}),
+        ("save", 1001, "v"),
+        ("publish", 1002, {}),
+        ("save", 1002),
+    ]
+
+
+def test_a_new_process_answers_what_was_stored_and_its_serial_rises(outside: Recorder, clock: Clock) -> None:
+    outside.kept = (5000, (challenge("kept"), challenge("old", presented=-9000.0)))
+    Challenges(outside, outside, clock).set_zones(ZONES)
+    assert outside.events == [
+        ("publish", 5001, {NAME: ("kept",)}),
+        ("zones", NAME),
+        ("publish", 5002, {NAME: ("kept",)}),
+        ("save", 5002, "kept"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["gw.example.com", "x" + NAME, "example.org"])
+def test_a_name_outside_every_zone_is_refused_and_the_zones_are_named(challenges: Challenges, name: str) -> None:
+    with pytest.raises(Refused, match=f"in no zone of this gateway: it has {NAME}"):
+        challenges.present(name, "v", "me")
+    with pytest.raises(Refused, match="no zone"):
+        challenges.clean_up(name, "v", "me")
+
+
+def test_without_any_zone_the_refusal_names_the_setting(outside: Recorder, clock: Clock) -> None:
+    with pytest.raises(Refused, match=r"public\.domains is empty"):
+        Challenges(outside, outside, clock).present(NAME, "v", "me")
+
+
+def test_a_full_disk_is_told_to_the_caller(challenges: Challenges, outside: Recorder) -> None:
+    outside.is_full = True
+    with pytest.raises(Unavailable, match="no space left"):
+        challenges.present(NAME, "v", "me")
+
+
+def test_expiry_takes_the_value_from_authority_and_store(
+    challenges: Challenges, outside: Recorder, clock: Clock
+) -> None:
+    challenges.present(NAME, "v", "me")
+    clock.now += LIFETIME_SECONDS
+    challenges.expire()
+    assert outside.events[-2][2] == {}
+    assert outside.kept[1] == ()
+    assert [entry.state for entry in challenges.history()] == ["expired"]
+
+
+def test_the_history_tells_who_presented_who_fetched_and_how_it_ended(
+    challenges: Challenges, outside: Recorder, clock: Clock
+) -> None:
+    challenges.present(NAME, "v", "uid 0 pid 1")
+    outside.seen = [Fetch(NAME, 1000.5, "192.0.2.1"), Fetch("else.where", 1000.6, "192.0.2.2")]
+    clock.now = 1001.0
+    challenges.clean_up(NAME, "v", "uid 0 pid 2")
+    outside.seen = [Fetch(NAME, 1001.5, "192.0.2.3")]
+    (entry,) = challenges.history()
+    assert (entry.challenge.by, entry.challenge.presented) == ("uid 0 pid 1", 1000.0)
+    assert entry.fetches == (Fetch(NAME, 1000.5, "192.0.2.1"),)
+    assert (entry.state, entry.ended) == ("cleaned up", 1001.0)
+
+
+def test_the_history_keeps_the_last_200_and_counts_more_fetches_than_it_keeps() -> None:
+    history = History()
+    for number in range(LONGEST + 1):
+        history = history.presented(challenge(str(number)))
+    history = history.fetched([Fetch(NAME, float(number), "192.0.2.1") for number in range(MOST_FETCHES + 5)])
+    assert len(history.entries) == LONGEST
+    assert history.entries[0].challenge.value == "1"
+    assert len(history.entries[-1].fetches) == MOST_FETCHES
+    assert history.entries[-1].fetch_count == MOST_FETCHES + 5

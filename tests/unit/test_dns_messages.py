@@ -1,0 +1,327 @@
+"""Messages in, messages out: the rules of the RFCs on the wire."""
+
+import struct
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import pytest
+
+from appliance.adapters.dns.cookies import Cookies
+from appliance.adapters.dns.table import Table
+from tests.unit.dns_messages import APEX, CLIENT, VALUE, contents, header, parsed, question, reply, table
+
+QUESTION = question()[12:]
+OPT = bytes.fromhex("00 0029 04d0 00 00 0000 0000")
+TSIG = b"\3key\0" + struct.pack("!HHIH", 250, 255, 0, 10) + b"\0" * 10
+RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 0, 2) + b"\1x"
+QR = 0x8000
+
+
+def opcode(number: int) -> int:
+    return number << 11
+
+
+@pytest.mark.parametrize(
+    ("message", "rcode"),
+    [
+        # RFC 8906 §3: every one of these must be answered
+        (header(0, 0, 0, 0, 0), "FORMERR"),
+        (header(opcode(15), 0, 0, 0, 0), "NOTIMP"),
+        (header(opcode(15), 1, 0, 0, 0) + QUESTION, "NOTIMP"),
+        (header(opcode(1), 1, 0, 0, 0) + QUESTION, "NOTIMP"),  # IQUERY, RFC 3425
+        (header(opcode(2), 0, 0, 0, 0), "NOTIMP"),  # STATUS
+        (header(opcode(6), 0, 0, 0, 0), "NOTIMP"),  # DSO, RFC 8490
+        (header(opcode(4), 1, 0, 0, 0) + QUESTION, "REFUSED"),  # NOTIFY, RFC 1996
+        (header(opcode(5), 1, 0, 1, 0) + question(rdtype="SOA")[12:] + RECORD, "REFUSED"),  # UPDATE, RFC 2136
+        (header(opcode(5), 0, 0, 0, 0), "REFUSED"),
+        # RFC 9619: one question
+        (header(0, 2, 0, 0, 0) + QUESTION * 2, "FORMERR"),
+        (header(0, 65535, 0, 0, 0) + QUESTION, "FORMERR"),
+        # records where a question has none
+        (header(0, 1, 1, 0, 0) + QUESTION + RECORD, "FORMERR"),
+        (header(0, 1, 0, 1, 0) + QUESTION + RECORD, "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + RECORD, "NOERROR"),  # additional records are no business of ours
+        (header(0, 1, 0, 0, 1) + QUESTION + TSIG, "NOTAUTH"),  # RFC 8945 §5.2.1
+        (header(0, 1, 0, 0, 2) + QUESTION + TSIG + OPT, "FORMERR"),  # TSIG is last, RFC 8945 §5.1
+        # EDNS, RFC 6891 §6.1.1
+        (header(0, 1, 0, 0, 2) + QUESTION + OPT + OPT, "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\1a" + OPT, "FORMERR"),
+        (header(0, 1, 0, 0, 2) + QUESTION + RECORD + OPT, "NOERROR"),
+        # rubbish
+        (header(0, 1, 0, 0, 0), "FORMERR"),
+        (header(0, 1, 0, 0, 0) + QUESTION[:-1], "FORMERR"),
+        (header(0, 1, 0, 0, 0) + QUESTION + b"\0", "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION, "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + OPT[:-1], "FORMERR"),
+        (header(0, 1, 0, 0, 65535) + QUESTION + OPT, "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + OPT[:-1] + b"\1x", "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + OPT[:-2] + b"\0\3\0\3\0", "FORMERR"),  # half an option
+        (header(0, 1, 0, 0, 1) + QUESTION + OPT[:-2] + b"\0\6\0\3\0\x09xx", "FORMERR"),  # longer than the record
+        (header(0, 1, 0, 0, 0) + b"\xc0\x0c\0\x10\0\1", "FORMERR"),  # a name that points to itself
+        (header(0, 1, 0, 0, 0) + b"\x40" + b"a" * 64 + b"\0\0\x10\0\1", "FORMERR"),
+        (header(0, 1, 0, 0, 0) + b"\1a" * 127 + b"\0\0\x10\0\1", "REFUSED"),  # 255 octets: the longest
+        (header(0, 1, 0, 0, 0) + b"\1a" * 127 + b"\1\0\0\x10\0\1", "FORMERR"),
+        (header(0, 1, 0, 0, 0) + b"\1a" * 128 + b"\0\0\x10\0\1", "FORMERR"),
+        (header(0, 1, 0, 0, 0) + b"\3\xff\0.\0\0\x10\0\1", "REFUSED"),  # any octet may be in a label, RFC 2181 §11
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0\x0c" * 3000, "FORMERR"),
+        # flags that a server must ignore (RFC 8906 §3.2.1): Z, AD, CD, and those of a response
+        (header(0x0040, 1, 0, 0, 0) + QUESTION, "NOERROR"),
+        (header(0x0030, 1, 0, 0, 0) + QUESTION, "NOERROR"),
+        (header(0x0680, 1, 0, 0, 0) + QUESTION, "NOERROR"),
+        (header(0x000F, 1, 0, 0, 0) + QUESTION, "NOERROR"),
+    ],
+)
+def test_every_message_gets_the_rcode_of_its_rfc(message: bytes, rcode: str) -> None:
+    wire = reply(table(VALUE), message)
+    assert wire is not None
+    assert dns.rcode.to_text(dns.rcode.Rcode(wire[3] & 15)) == rcode
+    assert wire[:2] == message[:2]
+    assert wire[2] & 0xF8 == 0x80 | message[2] & 0x78, "QR is set and the opcode repeated"
+    assert not wire[3] & 0xF0, "RA, Z, AD and CD are clear"
+    dns.message.from_wire(wire, continue_on_error=False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"\0", b"\0" * 11, header(QR, 0, 0, 0, 0), header(QR, 1, 0, 0, 0) + QUESTION],
+)
+def test_responses_and_stumps_are_met_with_silence(message: bytes) -> None:
+    """Two servers would otherwise answer each other for ever."""
+    assert reply(table(VALUE), message) is None
+
+
+@pytest.mark.parametrize("flags", [0, dns.flags.RD])
+def test_aa_is_set_rd_repeated_ra_clear(flags: int) -> None:
+    assert parsed(table(VALUE), question(flags=flags)).flags == dns.flags.QR | dns.flags.AA | flags
+
+
+@pytest.mark.parametrize("name", [APEX, APEX.upper(), "_AcMe-ChAlLeNgE.gW.eXaMpLe.CoM", f"Nothing.{APEX.title()}"])
+def test_the_question_is_repeated_octet_for_octet(name: str) -> None:
+    """Compared folded, echoed as asked (RFC 4343 §4.1): resolvers with 0x20 check it."""
+    asked = question(name)
+    for _ in range(2):  # composed, and from the table
+        wire = reply(table(VALUE), asked)
+        assert wire is not None
+        assert wire[12 : len(asked)] == asked[12:]
+    rcode = dns.rcode.NXDOMAIN if name.startswith("N") else dns.rcode.NOERROR
+    assert parsed(table(VALUE), asked).rcode() == rcode
+
+
+def test_each_value_is_one_character_string_of_one_record() -> None:
+    long = "y" * 255
+    (rrset,) = parsed(table(VALUE, long, 'a "quoted" \\'), question(payload=1232)).answer
+    assert [record.strings for record in rrset] == [(VALUE.encode(),), (long.encode(),), (b'a "quoted" \\',)]
+    assert rrset.ttl == 1
+
+
+def test_the_soa_owner_points_into_every_question() -> None:
+    for name in (f"a.{APEX}", f"a.b.c.{APEX}", f"{'x' * 63}.{APEX}", f"A.{APEX.upper()}"):
+        (rrset,) = parsed(table(), question(name)).authority
+        assert rrset.name.to_text(omit_final_dot=True).lower() == APEX
+        assert rrset[0].to_text() == "gw.example.com. hostmaster.gw.example.com. 42 60 60 3600 1"
+
+
+def test_one_nxdomain_serves_all_names_and_none_is_kept() -> None:
+    asked = table(VALUE)
+    for number in range(100):
+        assert parsed(asked, question(f"{number}.{APEX}")).rcode() == dns.rcode.NXDOMAIN
+    assert not asked.ready
+
+
+def test_the_same_question_is_answered_from_the_table_the_second_time() -> None:
+    asked = table(VALUE)
+    first = reply(asked, question(id=1))
+    assert len(asked.ready) == 1
+    second = reply(asked, question(id=2))
+    assert first is not None
+    assert second is not None
+    assert (first[:2], second[:2]) == (b"\0\1", b"\0\2")
+    assert first[2:] == second[2:]
+
+
+def test_the_table_has_a_bound() -> None:
+    """Whoever varies the EDNS size can fill it, and no more."""
+    asked = table(VALUE)
+    for size in range(9000):
+        reply(asked, question(payload=1)[:-8] + size.to_bytes(2, "big") + bytes(6))
+    assert 0 < len(asked.ready) <= 8192
+
+
+# EDNS
+
+
+@pytest.mark.parametrize("payload", [0, 1, 512, 1232, 4096, 65535])
+def test_opt_only_for_who_sent_one(payload: int) -> None:
+    response = parsed(table(VALUE), question(payload=payload))
+    assert response.edns == (0 if payload else -1)
+    assert response.payload == (1232 if payload else 0)
+
+
+@pytest.mark.parametrize(("do", "flags"), [(0, 0), (1, 0x8000)])
+def test_do_is_repeated(do: int, flags: int) -> None:
+    assert parsed(table(VALUE), question(payload=1232, do=do)).ednsflags & 0x8000 == flags
+
+
+@pytest.mark.parametrize("version", [1, 2, 255])
+def test_an_unknown_edns_version_is_badvers(version: int) -> None:
+    response = parsed(table(VALUE), question(payload=1232, edns=version))
+    assert response.rcode() == dns.rcode.BADVERS
+    assert response.edns == 0
+    assert not response.answer
+
+
+def test_unknown_options_are_ignored() -> None:
+    response = parsed(
+        table(VALUE), question(payload=1232, options=(dns.edns.GenericOption(dns.edns.OptionType(65001), b"?"),))
+    )
+    assert response.rcode() == dns.rcode.NOERROR
+    assert response.options == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "payload", "is_truncated"),
+    [
+        (1, 0, False),
+        (8, 0, False),
+        (9, 0, True),
+        (9, 100, True),
+        (9, 1232, False),
+        (20, 1232, False),
+        (21, 65535, True),
+    ],
+)
+def test_what_does_not_fit_is_truncated_to_nothing(count: int, payload: int, is_truncated: bool) -> None:
+    """RFC 2181 §9, RFC 6891 §6.2.5; less than 512 octets is never meant."""
+    response = parsed(table(*(f"{number:043}" for number in range(count))), question(payload=payload))
+    assert bool(response.flags & dns.flags.TC) is is_truncated
+    assert [len(rrset) for rrset in response.answer] == ([] if is_truncated else [count])
+
+
+def test_sixty_values_are_whole_over_a_stream() -> None:
+    response = parsed(table(*(f"{number:043}" for number in range(60)), is_stream=True), question())
+    assert not response.flags & dns.flags.TC
+    assert len(response.answer[0]) == 60
+
+
+def test_the_largest_name_fits_one_frame() -> None:
+    wire = reply(table(*(f"{number:0255}" for number in range(200)), is_stream=True), question())
+    assert wire is not None
+    assert len(wire) < 65536
+    assert len(dns.message.from_wire(wire).answer[0]) == 200
+
+
+@pytest.mark.parametrize("nsid", [None, b"gateway-1"])
+def test_nsid_is_told_only_where_it_is_set(nsid: bytes | None) -> None:
+    options = parsed(table(nsid=nsid), question(payload=1232, options=(dns.edns.NSIDOption(b""),))).options
+    assert [option.to_wire() for option in options] == ([nsid] if nsid else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "rdtype", "code", "text"),
+    [
+        ("example.org", "TXT", 20, "not a zone of this gateway"),
+        (APEX, "AXFR", 18, "no zone transfers"),
+    ],
+)
+def test_a_refusal_says_why(name: str, rdtype: str, code: int, text: str) -> None:
+    message = question(name, "TXT", payload=1232)
+    if rdtype == "AXFR":
+        message = message.replace(b"\0\x10\0\1", b"\0\xfc\0\1")
+    (option,) = parsed(table(), message).options
+    assert isinstance(option, dns.edns.EDEOption)
+    assert (int(option.code), option.text) == (code, text)
+
+
+# Cookies (RFC 7873)
+
+CLIENT_COOKIE = b"clientck"
+
+
+def cookie_option(content: bytes) -> dns.edns.GenericOption:
+    return dns.edns.GenericOption(dns.edns.OptionType.COOKIE, content)
+
+
+def test_a_client_cookie_gets_a_server_cookie_that_is_valid_from_there() -> None:
+    cookies = Cookies()
+    asked = table(VALUE, cookies=cookies)
+    (option,) = parsed(asked, question(payload=1232, options=(cookie_option(CLIENT_COOKIE),))).options
+    given = option.to_wire()
+    assert given[:8] == CLIENT_COOKIE
+    assert cookies.is_ours(given, CLIENT)
+    assert not cookies.is_ours(given, b"\x7f\0\0\1")
+    assert not cookies.is_ours(CLIENT_COOKIE, CLIENT)
+    assert not Cookies().is_ours(given, CLIENT)
+
+
+def test_a_wrong_server_cookie_is_answered_with_a_fresh_one() -> None:
+    sent = CLIENT_COOKIE + b"\1" * 16
+    response = parsed(table(VALUE), question(payload=1232, options=(cookie_option(sent),)))
+    assert response.rcode() == dns.rcode.NOERROR
+    assert response.options[0].to_wire()[8:] != sent[8:]
+
+
+@pytest.mark.parametrize("size", [0, 7, 9, 15, 41])
+def test_a_cookie_of_no_possible_length_is_formerr(size: int) -> None:
+    message = header(0, 1, 0, 0, 1) + QUESTION + OPT[:-2] + struct.pack("!HHH", size + 4, 10, size) + b"c" * size
+    assert parsed(table(VALUE), message).rcode() == dns.rcode.FORMERR
+
+
+def test_a_cookie_alone_may_be_asked_for() -> None:
+    """Without a question (RFC 7873 §5.4)."""
+    message = header(0, 0, 0, 0, 1) + OPT[:-2] + struct.pack("!HHH", 12, 10, 8) + CLIENT_COOKIE
+    response = parsed(table(VALUE), message)
+    assert response.rcode() == dns.rcode.NOERROR
+    assert len(response.options) == 1
+
+
+def test_answers_with_cookies_are_not_kept_for_others() -> None:
+    asked = table(VALUE)
+    reply(asked, question(payload=1232, options=(cookie_option(CLIENT_COOKIE),)))
+    assert not asked.ready
+
+
+# Amplification
+
+
+@pytest.mark.parametrize("payload", [0, 1232])
+@pytest.mark.parametrize("name", [APEX, f"x.{APEX}", "example.org"])
+def test_one_value_never_makes_an_answer_over_four_times_its_question(payload: int, name: str) -> None:
+    asked = table(VALUE)
+    for rdtype in (*range(1, 260), 32768, 65280):
+        message = question(name, payload=payload)
+        at = 12 + len(name) + 2
+        message = message[:at] + rdtype.to_bytes(2, "big") + message[at + 2 :]
+        wire = reply(asked, message)
+        assert wire is not None
+        assert len(wire) <= 4 * len(message)
+
+
+def test_no_datagram_is_above_1232_octets() -> None:
+    for count in range(0, 200, 3):
+        asked = table(*(f"{number:0255}" for number in range(count)))
+        for payload in (0, 1232, 65535):
+            wire = reply(asked, question(payload=payload))
+            assert wire is not None
+            assert len(wire) <= 1232
+
+
+def test_a_rate_limited_question_gets_tc_and_not_an_octet_more() -> None:
+    message = question(payload=1232)
+    wire = message[:2] + table(VALUE).truncated(message)
+    assert len(wire) <= len(message)
+    response = dns.message.from_wire(wire)
+    assert response.flags & dns.flags.TC
+    assert response.question == dns.message.from_wire(message).question
+    assert table(VALUE).truncated(b"\0" * 12) == b""
+
+
+def test_a_new_generation_knows_nothing_of_the_old() -> None:
+    """Nothing is invalidated one by one: the table is new."""
+    old = table("old")
+    reply(old, question())
+    new = Table(contents("new"), old._tallies, old._cookies, is_stream=False)
+    (rrset,) = parsed(new, question()).answer
+    assert rrset[0].strings == (b"new",)

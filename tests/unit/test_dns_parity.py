@@ -1,0 +1,78 @@
+"""The short way of reading a message and the parser's say the same; and neither ever fails, whatever comes."""
+
+import random
+
+import dns.message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.adapters.dns import codec, questions
+from tests.unit.dns_messages import VALUE, header, question, reply, table
+
+LABELS = st.lists(st.binary(min_size=1, max_size=20), max_size=6)
+OPTIONS = st.lists(st.tuples(st.sampled_from((3, 8, 10, 65001)), st.binary(max_size=42)), max_size=3)
+
+
+def wire_name(labels: list[bytes]) -> bytes:
+    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+
+
+def opt(size: int, version: int, flags: int, options: list[tuple[int, bytes]]) -> bytes:
+    rdata = b"".join(code.to_bytes(2, "big") + len(content).to_bytes(2, "big") + content for code, content in options)
+    fixed = size.to_bytes(2, "big") + bytes((0, version)) + flags.to_bytes(2, "big")
+    return b"\0\0\x29" + fixed + len(rdata).to_bytes(2, "big") + rdata
+
+
+@st.composite
+def plain_messages(draw: st.DrawFn) -> bytes:
+    """Queries of the plain form, or nearly."""
+    asked = wire_name(draw(LABELS)) + draw(st.binary(min_size=4, max_size=4))
+    edns = b""
+    if draw(st.booleans()):
+        version = draw(st.sampled_from((0, 0, 0, 1)))
+        edns = opt(draw(st.integers(0, 65535)), version, draw(st.sampled_from((0, 0x8000))), draw(OPTIONS))
+    tail = draw(st.sampled_from((b"", b"", b"", b"\0")))
+    return header(draw(st.sampled_from((0, 0x100))), 1, 0, 0, bool(edns)) + asked + edns + tail
+
+
+@st.composite
+def damaged_messages(draw: st.DrawFn) -> bytes:
+    """Real questions with octets changed, cut or added."""
+    message = bytearray(draw(st.one_of(plain_messages(), st.just(question(payload=1232)))))
+    for _ in range(draw(st.integers(1, 4))):
+        if message:
+            message[draw(st.integers(0, len(message) - 1))] = draw(st.integers(0, 255))
+    return bytes(message[: draw(st.integers(0, len(message)))]) + draw(st.binary(max_size=4))
+
+
+@given(plain_messages())
+def test_what_is_read_the_short_way_is_read_the_same_by_the_parser(message: bytes) -> None:
+    short = questions.read(message)
+    if short is not None:
+        assert codec.decode(message) == short
+
+
+@settings(max_examples=500)
+@given(st.one_of(damaged_messages(), st.binary(max_size=600)))
+def test_no_message_raises_and_every_reply_is_well_formed(message: bytes) -> None:
+    asked = table(VALUE)
+    wire = reply(asked, message)
+    if len(message) < 12 or message[2] & 0x80:
+        assert wire is None
+    else:
+        assert wire is not None
+        assert len(wire) <= 1232
+        dns.message.from_wire(wire, continue_on_error=False)
+        assert reply(asked, message) == wire or b"\0\x0a\0\x18" in wire, "the same the second time, but for cookies"
+
+
+def test_random_octets_never_raise() -> None:
+    """More of them than hypothesis has patience for."""
+    source = random.Random(4)
+    asked = table(VALUE)
+    for _ in range(20_000):
+        message = bytearray(question(payload=1232))
+        for _ in range(source.randrange(6)):
+            message[source.randrange(len(message))] = source.randrange(256)
+        message[2] &= 0x7F
+        assert reply(asked, bytes(message[: source.randrange(12, len(message) + 1)])) is not None

@@ -1,0 +1,89 @@
+"""How many answers a prefix may have."""
+
+import pytest
+
+from appliance.model.errors import InvalidInput
+from appliance.model.rate_limits import MOST_SLIPS_PER_SECOND, Limiter, RateLimit, Verdict
+
+A, D, S = Verdict.ANSWER, Verdict.DROP, Verdict.SLIP
+ADDRESS = bytes((192, 0, 2, 9))
+
+
+def judged(limiter: Limiter, count: int, address: bytes = ADDRESS) -> list[Verdict]:
+    return limiter.judge([address] * count)
+
+
+@pytest.mark.parametrize(
+    ("per_second", "slip", "expected"),
+    [
+        (3, 2, [A, A, A, D, S, D, S]),
+        (3, 1, [A, A, A, S, S, S, S]),
+        (3, 0, [A, A, A, D, D, D, D]),
+        (1, 3, [A, D, D, S, D, D, S]),
+    ],
+)
+def test_a_prefix_over_its_share_gets_silence_and_now_and_then_tc(
+    per_second: int, slip: int, expected: list[Verdict]
+) -> None:
+    assert judged(Limiter(RateLimit(per_second, slip)), len(expected)) == expected
+
+
+def test_every_second_begins_anew() -> None:
+    limiter = Limiter(RateLimit(1, 0))
+    limiter.tick(10.1)
+    assert judged(limiter, 2) == [A, D]
+    limiter.tick(10.9)
+    assert judged(limiter, 1) == [D]
+    limiter.tick(11.0)
+    assert judged(limiter, 2) == [A, D]
+
+
+def test_a_flood_does_not_get_an_answer_for_every_second_question() -> None:
+    """An answer each would cost what the limit was to save; but some get through in every second."""
+    limiter = Limiter(RateLimit(1, 2))
+    for second in range(4):
+        limiter.tick(float(second))
+        verdicts = judged(limiter, 100_000)
+        assert 0 < verdicts.count(S) <= MOST_SLIPS_PER_SECOND
+
+
+def test_prefixes_do_not_share() -> None:
+    """With 2^18 cells and a keyed hash, a flood from one prefix leaves (nearly) every other alone."""
+    limiter = Limiter(RateLimit(1, 0))
+    judged(limiter, 100)
+    others = [bytes((10, high, low, 1)) for high in range(4) for low in range(256)]
+    assert limiter.judge(others).count(A) > 1000
+
+
+@pytest.mark.parametrize(
+    ("exempt", "address", "is_exempt"),
+    [
+        ("192.0.2.0/24", bytes((192, 0, 2, 9)), True),
+        ("192.0.2.9", bytes((192, 0, 2, 9)), True),
+        ("192.0.2.8", bytes((192, 0, 2, 9)), False),
+        ("0.0.0.0/0", bytes((192, 0, 2, 9)), True),
+        ("::/0", bytes((192, 0, 2, 9)), False),
+        ("2001:db8::/32", bytes.fromhex("20010db8") + bytes(12), True),
+        ("2001:db9::/32", bytes.fromhex("20010db8") + bytes(12), False),
+    ],
+)
+def test_exempt_prefixes_are_never_limited(exempt: str, address: bytes, is_exempt: bool) -> None:
+    limiter = Limiter(RateLimit(1, 0, (exempt,)))
+    assert judged(limiter, 3, address) == [A, A if is_exempt else D, A if is_exempt else D]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "slip", "exempt", "message"),
+    [
+        (0, 2, (), "per_second is 0"),
+        (256, 2, (), "per_second is 256"),
+        (20, -1, (), "slip is -1"),
+        (20, 2, ("192.0.2.1/24",), "192.0.2.1/24"),
+        (20, 2, ("example.com",), "example.com"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(
+    per_second: int, slip: int, exempt: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        RateLimit(per_second, slip, exempt)

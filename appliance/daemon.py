@@ -5,6 +5,7 @@ part that ends unexpectedly ends the daemon, and supervisord starts it again; Tr
 """
 
 import contextlib
+import dataclasses
 import ipaddress
 import signal
 import sys
@@ -16,21 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from appliance import logs, settings
+from appliance.adapters import processes
 from appliance.adapters.challenge_files import ChallengeFiles
 from appliance.adapters.challenge_socket import ChallengeSocket
+from appliance.adapters.connections import KernelConnections
 from appliance.adapters.dns import DnsServer
 from appliance.adapters.files import AcceptedFiles, ProxyFiles, StaticConfigurationFile, WorkloadFiles
 from appliance.adapters.lookups import ResolverLookups
+from appliance.adapters.metrics import TraefikMetrics
 from appliance.adapters.supervisor_rpc import SupervisorRpc
 from appliance.adapters.traefik_api import TraefikApi
+from appliance.adapters.traffic_files import TrafficFiles
 from appliance.adapters.watcher import Watcher
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
 from appliance.control.gateway import Gateway
 from appliance.control.lookups import Watch
+from appliance.control.traffic import Traffic
 from appliance.layout import Root
-from appliance.model import admission
-from appliance.model.errors import InvalidSettings, Unavailable
+from appliance.model import admission, brokers
+from appliance.model.backends import Address
+from appliance.model.errors import GatewayError, InvalidSettings, Unavailable
 from appliance.model.rate_limits import RateLimit
 from appliance.model.zones import Zone, zones_of
 from appliance.render import static
@@ -58,6 +65,8 @@ class Daemon:
         self._is_ending = False
         self._failure: BaseException | None = None
         self._is_reload_due = False
+        self._broker_addresses: frozenset[Address] = frozenset()
+        self._bus_trouble: Callable[[], str | None] = lambda: None
         self._stack = contextlib.ExitStack()
         self._build()
 
@@ -81,13 +90,14 @@ class Daemon:
         self._wake.set()
 
     def describe(self) -> dict[str, Any]:
-        """What `status` tells of this process: `{version, root, config, settings_problem, public, zones}`."""
+        """What `status` tells of this process, from `version` to `zones`."""
         public = self._settings.public
         return {
             "version": metadata.version("gateway-appliance"),
             "root": str(self._root.path),
             "config": str(self._config),
             "settings_problem": self._problem,
+            "bus_problem": self._bus_trouble(),
             "public": public.model_dump(mode="json") if public else None,
             "zones": [zone.apex for zone in _zones(self._settings)],
         }
@@ -105,18 +115,25 @@ class Daemon:
         store = WorkloadFiles(root.workloads)
         resolvers = [_name_server(text) for text in loaded.dns.resolvers]
         self._watch = Watch(ResolverLookups(resolvers), self._on_moved_hosts)
+        self._traffic = Traffic(
+            TraefikMetrics(*settings.split_endpoint(loaded.traefik.metrics)),
+            KernelConnections(),
+            TrafficFiles(root.state / "traffic.json", root.quarantine),
+        )
         self._applier = Applier(
             workloads=store,
             accepted=AcceptedFiles(root.accepted),
             files=ProxyFiles(root.proxy, root.staging, root.quarantine),
             proxy=proxy,
             watch=self._watch,
+            traffic=self._traffic,
             gateway=_rules(loaded),
         )
         self._gateway = Gateway(
             applier=self._applier,
             store=store,
             challenges=self._challenges,
+            traffic=self._traffic,
             proxy=proxy,
             programs=SupervisorRpc(root.supervisor_socket),
             static=StaticConfigurationFile(root.static_configuration, root.restart_mark),
@@ -135,9 +152,11 @@ class Daemon:
         self._run_part(self._dns.start, self._dns.stop)
         self._run_part(self._challenge_socket.start, self._challenge_socket.stop)
         self._run_part(self._watch.start, self._watch.stop)
+        self._run_part(lambda: self._traffic.start(self._fail), self._traffic.stop)
         self._run_part(lambda: self._applier.start(self._fail), self._applier.stop)
         self._run_part(self._watcher.start, self._watcher.stop)
         self._start_admin()
+        self._start_bus()
         self._gateway.apply_static_configuration(static.text(self._settings, self._root.path))
         if self._settings.public is None:
             log.warning(
@@ -151,6 +170,29 @@ class Daemon:
 
         admin = admin_api.AdminApi(admin_api.application(self._gateway), self._root.admin_socket)
         self._run_part(lambda: admin.start(self._fail), admin.stop)
+
+    def _start_bus(self) -> None:
+        """Take calls from the message bus, where there is one. Last to start, first to stop."""
+        loaded = self._settings
+        if loaded.broker is None:
+            return
+        from appliance.adapters import zbus  # noqa: PLC0415  nobody without a bus waits for redis-py
+
+        bus = zbus.BusServer(
+            brokers.parse(loaded.broker),
+            self._gateway,
+            workers=loaded.zbus.workers,
+            patience_seconds=loaded.zbus.patience,
+            instance=zbus.name_in(self._root.bus_instance),
+        )
+        self._bus_trouble = lambda: bus.trouble
+        self._run_part(lambda: bus.start(self._fail, self._on_broker_addresses), bus.stop)
+
+    def _on_broker_addresses(self, found: frozenset[Address]) -> None:
+        """Wherever the broker was ever found, no workload's traffic goes."""
+        if not found <= self._broker_addresses:
+            self._broker_addresses |= found
+            self._applier.reconfigure(_rules(self._settings, self._broker_addresses))
 
     def _run_part(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
         self._stack.callback(stop)
@@ -181,11 +223,23 @@ class Daemon:
             self._config, self._signature = config, signature
             self._reload_settings()
 
+    def _check(self, fresh: Settings) -> None:
+        """Raise GatewayError when these settings could not be started with: better kept out than found out."""
+        _zones(fresh)
+        _rate_limit(fresh)
+        # A port that this appliance has already is not in its own way, whichever address it is on.
+        held = {(item.transport, item.port) for item in processes.listening(self._settings)}
+        new = [item for item in processes.listening(fresh) if (item.transport, item.port) not in held]
+        obstacles = [found for wanted in new if (found := processes.obstacle(wanted)) is not None]
+        if obstacles:
+            raise InvalidSettings("; ".join(obstacles))
+
     def _reload_settings(self) -> None:
         """Take changed settings over. Wrong ones change nothing but the status, and are reported."""
         try:
             fresh = settings.load(self._config, self._environment)
-        except InvalidSettings as error:
+            self._check(fresh)
+        except GatewayError as error:
             if self._problem != str(error):
                 log.error("settings not taken over: the ones before stay in force", reason=str(error))
             self._problem = str(error)
@@ -195,7 +249,7 @@ class Daemon:
             return
         before, self._settings = self._settings, fresh
         self._challenges.set_zones(_zones(fresh))
-        self._applier.reconfigure(_rules(fresh))
+        self._applier.reconfigure(_rules(fresh, self._broker_addresses))
         self._gateway.apply_static_configuration(static.text(fresh, self._root.path))
         log.info("settings taken over", config=str(self._config))
         if _read_once(before) != _read_once(fresh):
@@ -216,13 +270,16 @@ def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str,
     return daemon.run()
 
 
-def _rules(loaded: Settings) -> admission.Gateway:
+def _rules(loaded: Settings, broker: frozenset[Address] = frozenset()) -> admission.Gateway:
     public = loaded.public
+    policy = loaded.backend_policy()
     return admission.Gateway(
         public=public is not None,
         addresses=public.addresses if public else frozenset(),
         domains=public.domains if public else (),
-        policy=loaded.backend_policy(),
+        policy=dataclasses.replace(
+            policy, broker=policy.broker | broker, own=policy.own | processes.interface_addresses()
+        ),
     )
 
 

@@ -43,6 +43,11 @@ class Root:
         return self.state / "staging"
 
     @property
+    def bus_instance(self) -> Path:
+        """The name under which this appliance keeps what it took from the message bus."""
+        return self.state / "bus-instance"
+
+    @property
     def run(self) -> Path:
         """Sockets, the lock and marks of the running appliance."""
         return self.path / "run"
@@ -89,6 +94,7 @@ class Root:
             private = (self.workloads, self.proxy, self.quarantine, self.state, self.traefik)
             for directory in (*private, self.accepted, self.staging):
                 directory.mkdir(mode=0o700, exist_ok=True)
+                directory.chmod(0o700)  # somebody may have made it before, for everybody to read
             self.run.mkdir(mode=0o711, exist_ok=True)
         except OSError as error:
             raise GatewayError(

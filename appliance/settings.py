@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from appliance.model import documents, hosts
+from appliance.model import brokers, documents, hosts
 from appliance.model.backends import Address, BackendPolicy, Network
 from appliance.model.errors import InvalidInput, InvalidSettings
 
@@ -66,6 +66,21 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _broker(text: str) -> str:
+    try:
+        brokers.parse(text)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _written_out(value: object) -> object:
+    """Addresses are text: `ipaddress` would take the number 10 for 0.0.0.10, and `false` for 0.0.0.0."""
+    if isinstance(value, int | float | list | tuple):
+        raise ValueError("write an address as text, like 10.1.2.3, 2001:db8::1 or 10.0.0.0/8")  # noqa: TRY004
+    return value
+
+
 def _duration(value: object) -> float:
     text = str(value)
     unit = _DURATION_UNITS.get(text[-1:])
@@ -94,18 +109,23 @@ Host = Annotated[str, AfterValidator(_host)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 ZoneName = Annotated[str, AfterValidator(_zone_name)]
 NameServer = Annotated[str, AfterValidator(_name_server)]
+BrokerUrl = Annotated[str, AfterValidator(_broker)]
+IPv4 = Annotated[ipaddress.IPv4Address, BeforeValidator(_written_out)]
+IPv6 = Annotated[ipaddress.IPv6Address, BeforeValidator(_written_out)]
+NetworkText = Annotated[Network, BeforeValidator(_written_out)]
 Seconds = Annotated[float, BeforeValidator(_duration)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # No input in an error's text: some of it is secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Public(_Section):
     """The public side of this host. Absent: no gateway, and workloads are refused until it appears."""
 
-    ipv4: ipaddress.IPv4Address
-    ipv6: ipaddress.IPv6Address | None = None
+    ipv4: IPv4
+    ipv6: IPv6 | None = None
     domains: tuple[Host, ...] = ()
     nameserver: Host | None = None
 
@@ -156,9 +176,9 @@ class Acme(_Section):
 class RateLimit(_Section):
     """Response rate limiting of the DNS authority; see docs/operations.md."""
 
-    per_second: int = Field(default=20, gt=0)
+    per_second: int = Field(default=20, gt=0, le=255)
     slip: int = Field(default=2, ge=0)
-    exempt: tuple[Network, ...] = ()
+    exempt: tuple[NetworkText, ...] = ()
 
 
 class Dns(_Section):
@@ -190,8 +210,8 @@ class Backends(_Section):
 
     allow_loopback: bool = False
     allow_hostnames: bool = False
-    allow: tuple[Network, ...] = ()
-    deny: tuple[Network, ...] = ()
+    allow: tuple[NetworkText, ...] = ()
+    deny: tuple[NetworkText, ...] = ()
 
 
 class Traefik(_Section):
@@ -248,7 +268,7 @@ class Settings(_Section):
     zbus: Zbus = Zbus()
     admin: Admin = Admin()
     traefik: Traefik = Traefik()
-    broker: str | None = Field(default=None, repr=False)
+    broker: BrokerUrl | None = Field(default=None, repr=False)  # it may hold a password
 
     @model_validator(mode="after")
     def _distinct_ports(self) -> "Settings":
@@ -263,8 +283,10 @@ class Settings(_Section):
         listening = {split_endpoint(item)[0] for item in (self.entrypoints.web, self.entrypoints.web_secure)}
         own = {ipaddress.ip_address(host) for host in listening if host}
         public = self.public.addresses if self.public else frozenset()
+        broker = brokers.parse(self.broker).address if self.broker else None
         return BackendPolicy(
             own=frozenset(address for address in own | public if not address.is_unspecified),
+            broker=frozenset({broker}) if broker else frozenset(),
             allow_loopback=self.backends.allow_loopback,
             allow_hostnames=self.backends.allow_hostnames,
             allow=self.backends.allow,

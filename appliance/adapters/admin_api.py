@@ -32,7 +32,7 @@ _LONGEST_WAIT_SECONDS = 600.0
 _START_SECONDS = 10.0
 _WAITING_CALLS = 256
 """How many calls may wait for Traefik at once; each holds a thread while it does."""
-_STATUS = ((NotFound, 404), (Conflict, 409), (InvalidInput, 422), (Refused, 422), (Unavailable, 503))
+_STATUS = ((NotFound, 404), (Conflict, 409), (InvalidInput, 422), (Refused, 403), (Unavailable, 503))
 _PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 
 Timeout = Annotated[float, Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="seconds to wait for a final state")]
@@ -60,7 +60,8 @@ def application(gateway: Gateway) -> FastAPI:
 
     @app.delete("/v1/workloads/{identity:path}")
     def delete_proxy(identity: str, wait: Wait = None, timeout: Timeout = 30.0) -> dict[str, Any]:
-        return {"id": identity, "existed": gateway.delete_proxy(identity, timeout_seconds=timeout if wait else 0.0)}
+        existed, is_gone = gateway.delete_proxy(identity, timeout_seconds=timeout if wait else 0.0)
+        return {"id": identity, "existed": existed, "gone": is_gone}
 
     @app.post("/v1/workloads:prune")
     def prune() -> dict[str, Any]:
@@ -70,6 +71,10 @@ def application(gateway: Gateway) -> FastAPI:
     @app.get("/v1/challenges")
     def challenges() -> list[dict[str, Any]]:
         return gateway.challenges()
+
+    @app.get("/v1/metrics")
+    def metrics() -> dict[str, dict[str, Any]]:
+        return gateway.metrics()
 
     @app.get("/v1/status")
     def status() -> dict[str, Any]:

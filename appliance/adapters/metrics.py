@@ -12,7 +12,6 @@ from appliance.model import exposition
 from appliance.model.errors import InvalidInput, Unavailable
 from appliance.model.traffic import Scrape
 
-_PATIENCE_SECONDS = 5.0
 _LONGEST_SECONDS = 20.0
 _LARGEST_BYTES = 512 * 1024 * 1024
 _LONGEST_LINE_BYTES = 64 * 1024
@@ -26,7 +25,7 @@ class TraefikMetrics:
         self._host = host
         self._port = port
 
-    def scrape(self, patience_seconds: float = _PATIENCE_SECONDS) -> Scrape:
+    def scrape(self, patience_seconds: float) -> Scrape:
         """The counters now. `patience_seconds` bounds each wait. Raises Unavailable."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=patience_seconds)
         try:

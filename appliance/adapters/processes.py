@@ -2,11 +2,15 @@
 
 import contextlib
 import errno
+import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import Literal
 
 import psutil
+
+from appliance.model.backends import Address
+from appliance.settings import Settings, split_endpoint
 
 Transport = Literal["tcp", "udp"]
 
@@ -19,6 +23,25 @@ class Listening:
     host: str
     port: int
     transport: Transport
+
+
+def listening(loaded: Settings) -> list[Listening]:
+    """Every address the appliance will listen on, with the setting it comes from."""
+    wanted: list[Listening] = []
+    for endpoint in loaded.dns.listen:
+        host, port = split_endpoint(endpoint)
+        wanted += [Listening("dns.listen", host, port, "udp"), Listening("dns.listen", host, port, "tcp")]
+    points = loaded.entrypoints
+    for setting, endpoint in (
+        ("entrypoints.web", points.web),
+        ("entrypoints.web_secure", points.web_secure),
+        ("traefik.api", loaded.traefik.api),
+        ("traefik.metrics", loaded.traefik.metrics),
+    ):
+        wanted.append(Listening(setting, *split_endpoint(endpoint), "tcp"))
+    if points.http3:
+        wanted.append(Listening("entrypoints.web_secure", *split_endpoint(points.web_secure), "udp"))
+    return wanted
 
 
 def obstacle(wanted: Listening) -> str | None:
@@ -71,3 +94,17 @@ def _holder(wanted: Listening) -> str | None:
 def _overlaps(held: str, wanted: str) -> bool:
     everywhere = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
     return held in everywhere or wanted in everywhere or held == wanted
+
+
+def interface_addresses() -> frozenset[Address]:
+    """The addresses of this host's network interfaces, loopback left out. On some hosts the public one is not among
+    them: it is translated to one of these somewhere on the way.
+    """
+    found = set[Address]()
+    for name, items in psutil.net_if_addrs().items():
+        if name == "lo":
+            continue
+        for item in items:
+            if item.family in (socket.AF_INET, socket.AF_INET6):
+                found.add(ipaddress.ip_address(item.address.partition("%")[0]))
+    return frozenset(found)

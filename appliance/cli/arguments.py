@@ -5,10 +5,11 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from appliance.cli import starting, verbs
+from appliance.cli import calling, starting, verbs
 
 _DEFAULT_ROOT = "/var/cache/modules/gateway"
 _WAIT_SECONDS = 30.0
+_HOST_HELP = {"NAME": "one label, like blog", "FQDN": "the whole host name, like shop.customer.com"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     _add_starting_verbs(commands)
     _add_route_verbs(commands)
     _add_telling_verbs(commands)
+    _add_calling_verb(commands)
     return top
 
 
@@ -103,6 +105,9 @@ def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     status = _verb(commands, "status", "how the appliance is", "gateway status")
     _add_client_options(status)
     status.set_defaults(verb=verbs.status)
+    metrics = _verb(commands, "metrics", "what each workload has carried, in bytes and requests", "gateway metrics")
+    _add_client_options(metrics)
+    metrics.set_defaults(verb=verbs.metrics)
     challenges = _verb(commands, "challenges", "the last challenges and who asked for them", "gateway challenges")
     _add_client_options(challenges)
     challenges.set_defaults(verb=verbs.challenges)
@@ -114,6 +119,17 @@ def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     records.set_defaults(verb=verbs.dns_records)
 
 
+def _add_calling_verb(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    call = _verb(
+        commands,
+        "call",
+        "call a gateway on the message bus, as an orchestrator does",
+        "gateway --broker unix:///var/run/redis.sock call DeleteNamedProxy 37-2039-blog",
+    )
+    call.set_defaults(verb=calling.call)
+    calling.add_methods(call.add_subparsers(title="methods", metavar="METHOD", required=True))
+
+
 def _verb(
     commands: "_Commands[argparse.ArgumentParser]", name: str, summary: str, example: str
 ) -> argparse.ArgumentParser:
@@ -123,7 +139,12 @@ def _verb(
 def _add_start_options(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
     # A verb's own options must not reset to defaults what was given before the verb.
     default = None if is_top else argparse.SUPPRESS
-    parser.add_argument("--root", type=Path, default=_root() if is_top else argparse.SUPPRESS, help="the appliance")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=_root() if is_top else argparse.SUPPRESS,
+        help=f"the appliance's directory (default {_DEFAULT_ROOT})",
+    )
     parser.add_argument("--config", type=Path, default=default, help="settings file")
     parser.add_argument("--broker", default=default, help="message bus, like unix:///var/run/redis.sock")
     parser.add_argument("--workers", type=int, default=default, help="calls from the bus served at once")
@@ -131,14 +152,16 @@ def _add_start_options(parser: argparse.ArgumentParser, *, is_top: bool = False)
 
 
 def _add_client_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="the appliance to talk to")
+    parser.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="the appliance's directory")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_set_options(parser: argparse.ArgumentParser, host: str) -> None:
-    parser.add_argument("id", metavar="WLID")
-    parser.add_argument("host", metavar=host)
-    parser.add_argument("backends", metavar="BACKEND", nargs="+")
+    parser.add_argument("id", metavar="WLID", help="the workload: 1 to 200 letters, digits, - and _")
+    parser.add_argument("host", metavar=host, help=_HOST_HELP[host])
+    parser.add_argument(
+        "backends", metavar="BACKEND", nargs="+", help="http://ip[:port] or https://ip[:port]; with passthrough ip:port"
+    )
     parser.add_argument("--tls-passthrough", action="store_true", help="the backend speaks TLS with the client")
     _add_waiting(parser)
     _add_client_options(parser)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from appliance.layout import Root
-from appliance.model.errors import Conflict, GatewayError, InvalidInput, NotFound, Unavailable
+from appliance.model.errors import Conflict, GatewayError, InvalidInput, NoGateway, NotFound, Refused, Unavailable
 
 _PATIENCE_SECONDS = 10.0
-_ERRORS = {404: NotFound, 409: Conflict, 422: InvalidInput}
+_ERRORS = {kind.__name__: kind for kind in (NotFound, Conflict, InvalidInput, NoGateway, Refused, Unavailable)}
 
 
 class AdminClient:
@@ -35,7 +35,7 @@ class AdminClient:
         finally:
             connection.close()
         if answer.status >= http.client.BAD_REQUEST:
-            raise _ERRORS.get(answer.status, GatewayError)(content.get("detail", f"HTTP {answer.status}"))
+            raise _ERRORS.get(content.get("title"), GatewayError)(content.get("detail", f"HTTP {answer.status}"))
         return content
 
 

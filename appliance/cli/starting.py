@@ -9,13 +9,16 @@ from pathlib import Path
 from appliance import logs
 from appliance.layout import Root
 
+_LOG_LEVEL = "GATEWAY_LOG_LEVEL"
+"""How the level given to `run` reaches the control plane that supervisord starts."""
+
 
 def run(options: Namespace) -> int:
     """Run the whole appliance."""
     from appliance.launch import appliance
 
     _overlay_environment(options)
-    logs.configure(options.log_level or "info")
+    logs.configure(os.environ.get(_LOG_LEVEL, "info"))
     root = _root(options)
     return appliance.run(root, options.config, os.environ)
 
@@ -25,7 +28,7 @@ def serve(options: Namespace) -> int:
     from appliance import daemon, settings
 
     _overlay_environment(options)
-    logs.configure(options.log_level or "info")
+    logs.configure(os.environ.get(_LOG_LEVEL, "info"))
     root = _root(options)
     find_config = partial(settings.find, root.path, os.environ, options.config)
     return daemon.serve(root, find_config, os.environ)
@@ -64,5 +67,7 @@ def _overlay_environment(options: Namespace) -> None:
     """Options of the start line are settings like any other, also for the programs started from here."""
     if options.broker is not None:
         os.environ["GATEWAY__BROKER"] = options.broker
+    if options.log_level is not None:
+        os.environ[_LOG_LEVEL] = options.log_level
     if options.workers is not None:
         os.environ["GATEWAY__ZBUS__WORKERS"] = str(options.workers)

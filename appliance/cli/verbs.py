@@ -10,11 +10,13 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli import traffic_table
 from appliance.cli.client import AdminClient
 from appliance.model.errors import InvalidInput
 
 EXIT_NOT_APPLIED = 1
 EXIT_NOT_YET = 3
+_COUNTERS_SECONDS = 20.0
 
 
 def route_name(options: Namespace) -> int:
@@ -34,7 +36,10 @@ def route_delete(options: Namespace) -> int:
     answer = AdminClient(options.root).call("DELETE", _path(options.id) + wait, None, options.timeout)
     said = "deleted" if answer["existed"] else "was not there"
     _print(options, answer, f"{options.id} {said}")
-    return 0
+    if options.no_wait or answer["gone"]:
+        return 0
+    print(f"gateway: Traefik still had it after {options.timeout:g} s: see `gateway status`", file=sys.stderr)
+    return EXIT_NOT_YET
 
 
 def route_list(options: Namespace) -> int:
@@ -75,6 +80,13 @@ def challenges(options: Namespace) -> int:
     """The last challenges: presented by whom, fetched from where, ended how."""
     found = AdminClient(options.root).call("GET", "/v1/challenges")
     _print(options, found, "\n".join(_challenge_lines(found)) or "no challenges yet")
+    return 0
+
+
+def metrics(options: Namespace) -> int:
+    """What each workload has carried. The wait is Traefik's: it is asked for its counters first."""
+    found = AdminClient(options.root).call("GET", "/v1/metrics", wait_seconds=_COUNTERS_SECONDS)
+    _print(options, found, traffic_table.text(found))
     return 0
 
 

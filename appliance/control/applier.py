@@ -18,6 +18,7 @@ from appliance.control.confirmation import Confirmation
 from appliance.control.lookups import Watch
 from appliance.control.ports import AcceptedStore, Proxy, RouteFiles, WorkloadStore
 from appliance.control.routes import Routes
+from appliance.control.traffic import Traffic
 from appliance.model import admission, resolution
 from appliance.model.admission import Desired, Gateway, Route
 from appliance.model.errors import GatewayError
@@ -45,11 +46,13 @@ class Applier:
         files: RouteFiles,
         proxy: Proxy,
         watch: Watch,
+        traffic: Traffic,
         gateway: Gateway,
     ) -> None:
         self._workloads = workloads
         self._accepted = accepted
         self._watch = watch
+        self._traffic = traffic
         self._routes = Routes(files)
         self._register = Register(gateway)
         self._confirmation = Confirmation(proxy)
@@ -195,7 +198,9 @@ class Applier:
             decisions = {identity: self._decide(identity) for identity in touched}
             hosts = {route.host for route in self._register.routes.values() if _needs_own_certificate(route)}
             hosts |= self._register.backend_hosts()
+            routes, existing = dict(self._register.routes), frozenset(self._register.desired)
         self._watch.watch(hosts, self._register.gateway.addresses)
+        self._traffic.follow(routes, existing)
         expected = self._routes.write(decisions)
         with self._changed:
             if expected:

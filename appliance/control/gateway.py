@@ -10,6 +10,7 @@ from appliance import logs
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
 from appliance.control.ports import Programs, Proxy, StaticConfiguration, WorkloadStore
+from appliance.control.traffic import Traffic
 from appliance.model import workloads
 from appliance.model.errors import NotFound, Unavailable
 from appliance.model.standings import State, WorkloadView
@@ -33,6 +34,7 @@ class Gateway:
         applier: Applier,
         store: WorkloadStore,
         challenges: Challenges,
+        traffic: Traffic,
         proxy: Proxy,
         programs: Programs,
         static: StaticConfiguration,
@@ -41,6 +43,7 @@ class Gateway:
         self._applier = applier
         self._store = store
         self._challenges = challenges
+        self._traffic = traffic
         self._proxy = proxy
         self._programs = programs
         self._static = static
@@ -87,12 +90,14 @@ class Gateway:
         self._applier.wait(workload.id, cycle, time.monotonic() + timeout_seconds)
         return self._applier.board.view_of(workload, self._certified_names())
 
-    def delete_proxy(self, identity: str, *, timeout_seconds: float = 0.0) -> bool:
-        """Delete a workload of either kind, and wait until Traefik has let go of it. False: there was none."""
+    def delete_proxy(self, identity: str, *, timeout_seconds: float = 0.0) -> tuple[bool, bool]:
+        """Delete a workload of either kind, and wait until Traefik has let go of it.
+
+        Returns whether there was one, and whether Traefik has none of it any more. Raises InvalidInput.
+        """
         checked = workloads.workload_id(identity)
         existed, cycle = self._applier.remove_one(checked, lambda: self._store.remove(checked))
-        self._applier.wait(checked, cycle, time.monotonic() + timeout_seconds)
-        return existed
+        return existed, self._applier.wait(checked, cycle, time.monotonic() + timeout_seconds)
 
     def prune(self) -> None:
         """Let the routes go whose workload files vanished many at once, and were kept for that."""
@@ -121,10 +126,20 @@ class Gateway:
         """The last challenges, oldest first; times in Unix seconds. What to read when a validation failed."""
         return [asdict(entry) for entry in self._challenges.history()]
 
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """What each workload has carried, by id: see `model.traffic.Account.document`.
+
+        Bytes of bodies where the gateway terminates TLS, of TCP payload with passthrough; `requests` by status class.
+        Whatever cannot be measured is None with a `reason`, never 0; `note` says what a number lacks. Deleted
+        workloads are there for 30 days, `deleted` being the Unix time.
+        """
+        return self._traffic.report()
+
     def apply_static_configuration(self, text: str) -> None:
         """Give Traefik this static configuration; it is restarted only when that changed."""
         if not self._static.replace(text):
             return
+        self._traffic.read()  # the restarted Traefik counts from 0
         try:
             self._programs.restart(TRAEFIK)
         except Unavailable as error:
@@ -151,6 +166,8 @@ class Gateway:
             notices.append(held)
         if described["settings_problem"]:
             notices.append(f"the settings file is not taken over: {described['settings_problem']}")
+        if described.get("bus_problem"):
+            notices.append(f"no calls from the message bus: {described['bus_problem']}")
         if counts[State.QUARANTINED]:
             notices.append(f"{counts[State.QUARANTINED]} workload(s) in quarantine: `gateway route list` says why")
         told = {"healthy": not problems, "problems": problems, "notices": notices}

@@ -1,14 +1,16 @@
 """The Protocols through which the use cases speak to the outside. Adapters keep them; fakes in tests do too."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.model.admission import Desired
 from appliance.model.backends import Address
 from appliance.model.challenges import Challenge
+from appliance.model.flows import FlowReading
 from appliance.model.histories import Fetch
 from appliance.model.plans import Plan
+from appliance.model.traffic import Endpoint, Ledger, Scrape
 from appliance.model.workloads import Workload
 from appliance.model.zones import Zone
 
@@ -132,3 +134,39 @@ class StaticConfiguration(Protocol):
 
     def restarted(self) -> None:
         """Traefik has been restarted with what was written last."""
+
+
+class ServiceCounters(Protocol):
+    """Traefik's counters of requests and bytes per service."""
+
+    def scrape(self, patience_seconds: float) -> Scrape:
+        """The counters now; each wait at most so long. Raises Unavailable; never gives a part of them."""
+
+
+class Connections(Protocol):
+    """The kernel's count of the bytes of each TCP connection."""
+
+    def start(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Begin to follow. Raises Unavailable where this host cannot tell."""
+
+    def stop(self) -> None:
+        """End. May be repeated."""
+
+    def numbering(self) -> str:
+        """Within what the numbers of connections are unique."""
+
+    def watch(self, endpoints: frozenset[Endpoint]) -> None:
+        """Follow the connections to exactly these."""
+
+    def read(self) -> FlowReading:
+        """All that are open, and all that ended since the last call. Raises Unavailable."""
+
+
+class TrafficStore(Protocol):
+    """Where the totals outlive the process and the host."""
+
+    def load(self) -> tuple[Ledger, float | None]:
+        """The ledger and when it was saved. Nothing stored: (an empty one, None). A corrupt store is set aside."""
+
+    def save(self, ledger: Ledger, now: float) -> None:
+        """Replace what is stored, atomically; it lasts through a power failure. Raises Unavailable."""

@@ -21,7 +21,6 @@ from supervisor import supervisord
 from appliance import atomic, logs, settings
 from appliance.adapters import processes
 from appliance.adapters.files import StaticConfigurationFile
-from appliance.adapters.processes import Listening
 from appliance.adapters.supervisor_rpc import SupervisorRpc
 from appliance.launch.guard import EXIT_FATAL
 from appliance.layout import Root
@@ -78,25 +77,6 @@ def hook() -> Path:
     raise GatewayError("the DNS hook is missing from this installation: install the package again")
 
 
-def listening(loaded: Settings) -> list[Listening]:
-    """Every address the appliance will listen on, with the setting it comes from."""
-    wanted: list[Listening] = []
-    for endpoint in loaded.dns.listen:
-        host, port = settings.split_endpoint(endpoint)
-        wanted += [Listening("dns.listen", host, port, "udp"), Listening("dns.listen", host, port, "tcp")]
-    points = loaded.entrypoints
-    for setting, endpoint in (
-        ("entrypoints.web", points.web),
-        ("entrypoints.web_secure", points.web_secure),
-        ("traefik.api", loaded.traefik.api),
-        ("traefik.metrics", loaded.traefik.metrics),
-    ):
-        wanted.append(Listening(setting, *settings.split_endpoint(endpoint), "tcp"))
-    if points.http3:
-        wanted.append(Listening("entrypoints.web_secure", *settings.split_endpoint(points.web_secure), "udp"))
-    return wanted
-
-
 def _wake(root: Root) -> None:
     """Ask supervisord something as soon as it listens: it starts its programs after its first wait for anything to
     happen, which otherwise lasts a second.
@@ -133,7 +113,7 @@ def _lock(root: Root) -> None:
 
 def _check_ports(loaded: Settings) -> None:
     """Raise GatewayError, a line for each port that cannot be listened on."""
-    obstacles = [found for wanted in listening(loaded) if (found := processes.obstacle(wanted)) is not None]
+    obstacles = [found for wanted in processes.listening(loaded) if (found := processes.obstacle(wanted)) is not None]
     if obstacles:
         raise GatewayError("\n".join(dict.fromkeys(obstacles)))
 

@@ -110,11 +110,6 @@ def answer(contents: Contents, name: Name, qtype: int, qclass: int) -> Answer:
     kind = kind_of(qtype)
     if kind in (Kind.AXFR, Kind.IXFR):
         return Answer(Rcode.REFUSED, note=Note.PROHIBITED)
-    if kind in (
-        Kind.OPT,
-        Kind.TSIG,
-    ):  # pseudo-types live in the additional section only: RFC 6891 §6.1.1, RFC 8945 §4.2
-        return Answer(Rcode.FORMERR)
     if qclass != IN:
         return Answer(Rcode.REFUSED, note=Note.NOT_SUPPORTED)
     apex = contents.zone_of(name)

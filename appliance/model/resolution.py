@@ -27,6 +27,8 @@ def obstacle(host: str, resolution: Resolution | None, own: frozenset[Address]) 
     here = " and ".join(sorted(map(str, own)))
     if resolution is None:
         return f"looking up where {host} points to"
+    if not resolution.is_certain:
+        return f"{resolution.problem}; it is asked for again, see `dns.resolvers` if this stays"
     if resolution.problem is not None:
         return f"{resolution.problem}; create an address record for {host} with {here}"
     foreign = sorted(map(str, resolution.addresses - own))

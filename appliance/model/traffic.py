@@ -7,7 +7,7 @@ is measured: that is in `flows`. The last value seen is kept beside the total, s
 Pure: readings come in with their time, the next ledger goes out. It knows neither HTTP, nor the kernel, nor files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -63,12 +63,18 @@ class Account:
     deleted: float | None = None
     """When it was deleted (Unix time)."""
 
-    def document(self) -> dict[str, Any]:
-        """The JSON form. Whatever is null has its `reason`; `note` says what is missing in a number."""
-        told = not self.unmeasured
+    def document(self, problem: str = "") -> dict[str, Any]:
+        """The JSON form. Whatever is null has its `reason`; `note` says what is missing in a number.
+
+        `problem` says why Traefik's counters cannot be read now, if so.
+        """
         by_class = dict(sorted(self.requests.items()))
         unseen = self.tls_passthrough and not by_class
-        reason = self.unmeasured or ("TLS passthrough: requests are encrypted, only bytes are seen" if unseen else "")
+        is_stale = bool(problem) and not self.tls_passthrough and self.deleted is None
+        untold = self.unmeasured or (problem if is_stale and not self.seen and not by_class else "")
+        told = not untold
+        reason = untold or ("TLS passthrough: requests are encrypted, only bytes are seen" if unseen else "")
+        notes = [self.incomplete, f"as of the last reading: {problem}" if is_stale and told else ""]
         return {
             "host": self.host,
             "tls_passthrough": self.tls_passthrough,
@@ -76,7 +82,7 @@ class Account:
             "response_bytes": self.response_bytes if told else None,
             "requests": None if unseen or not told else by_class,
             "reason": reason,
-            "note": self.incomplete,
+            "note": "; ".join(filter(None, notes)),
             "deleted": self.deleted,
         }
 
@@ -176,33 +182,42 @@ def claimants(claims: Mapping[str, Claim]) -> dict[Endpoint, list[str]]:
     return found
 
 
-def followed(ledger: Ledger, claims: Mapping[str, Claim], problem: str, now: float) -> Ledger:
+def followed(
+    ledger: Ledger, claims: Mapping[str, Claim], unrouted: Collection[str], problem: str, now: float
+) -> Ledger:
     """Keep accounts for exactly these workloads: new ones begin, those not named any more are marked deleted.
 
-    `problem` says why connections cannot be measured on this host, if so. A workload that comes back goes on with its
-    totals. Deleted ones are dropped after `KEPT_SECONDS`.
+    `unrouted` are workloads that exist and are not to be live. `problem` says why connections cannot be measured on
+    this host, if so. A workload that comes back goes on with its totals; deleted ones are dropped after `KEPT_SECONDS`.
     """
     shared = {end: names for end, names in claimants(claims).items() if len(names) > 1}
     accounts: dict[str, Account] = {}
     for identity, account in ledger.accounts.items():
         if identity in claims:
             continue
-        gone = account if account.deleted is not None else replace(account, deleted=now)
-        if now - (gone.deleted or now) < KEPT_SECONDS:
-            accounts[identity] = gone
+        deleted = None if identity in unrouted else account.deleted if account.deleted is not None else now
+        if deleted is None or now - deleted < KEPT_SECONDS:
+            accounts[identity] = account if account.deleted == deleted else replace(account, deleted=deleted)
     for identity, claim in claims.items():
         account = ledger.accounts.get(identity) or Account(claim.host)
         unmeasured = _unmeasured(identity, claim, shared, problem)
-        is_back = bool(account.unmeasured) and not unmeasured
-        accounts[identity] = replace(
-            account,
-            host=claim.host,
-            tls_passthrough=claim.tls_passthrough,
-            deleted=None,
-            unmeasured=unmeasured,
-            incomplete=missing(account.unmeasured, now) if is_back else account.incomplete,
-        )
+        accounts[identity] = _claimed(account, claim, unmeasured, now)
     return replace(ledger, accounts=accounts, former=_former(ledger, claims, now))
+
+
+def _claimed(account: Account, claim: Claim, unmeasured: str, now: float) -> Account:
+    stands = (account.host, account.tls_passthrough, account.unmeasured, account.deleted)
+    if stands == (claim.host, claim.tls_passthrough, unmeasured, None):
+        return account
+    is_back = bool(account.unmeasured) and not unmeasured
+    return replace(
+        account,
+        host=claim.host,
+        tls_passthrough=claim.tls_passthrough,
+        deleted=None,
+        unmeasured=unmeasured,
+        incomplete=missing(account.unmeasured, now) if is_back else account.incomplete,
+    )
 
 
 def _unmeasured(identity: str, claim: Claim, shared: Mapping[Endpoint, list[str]], problem: str) -> str:

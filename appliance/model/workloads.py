@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from appliance.model import backends, documents, hosts
+from appliance.model import backends, documents, hosts, options
 from appliance.model.backends import Backend
 from appliance.model.errors import InvalidInput
+from appliance.model.options import Options
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 _MOST_BACKENDS = 64
@@ -33,15 +34,17 @@ class Workload:
     fqdn: str | None
     tls_passthrough: bool
     backends: tuple[Backend, ...]
+    options: Options = options.NONE
 
     def document(self) -> dict[str, Any]:
-        """The keys and values of its file; `parse` of it gives this workload again."""
+        """The keys and values of its file; `parse` of it gives this workload again. Holds secrets of `options`."""
         named = {"name": self.name, "domain": self.domain, "fqdn": self.fqdn}
         return {
             "type": self.type.value,
             **{key: value for key, value in named.items() if value is not None},
             "tls_passthrough": self.tls_passthrough,
             "backends": [str(backend) for backend in self.backends],
+            **({"options": self.options.document()} if self.options != options.NONE else {}),
         }
 
 
@@ -66,6 +69,9 @@ def parse(identity: str, document: Any) -> Workload:
     if not isinstance(passthrough, bool):
         raise InvalidInput(f"`tls_passthrough` is {documents.kind(passthrough)}: it must be true or false")
     domain = _text(values, "domain") if values.get("domain") is not None else None
+    servers = _backends(values.get("backends"), tls_passthrough=passthrough)
+    chosen = options.parse(values.get("options"), tls_passthrough=passthrough)
+    _check_backend_tls(chosen, servers)
     return Workload(
         id=workload_id(identity),
         type=kind,
@@ -73,7 +79,8 @@ def parse(identity: str, document: Any) -> Workload:
         domain=hosts.host(domain) if domain is not None else None,
         fqdn=hosts.host(own) if kind is WorkloadType.FQDN_PROXY else None,
         tls_passthrough=passthrough,
-        backends=_backends(values.get("backends"), tls_passthrough=passthrough),
+        backends=servers,
+        options=chosen,
     )
 
 
@@ -88,7 +95,7 @@ def _type(values: Mapping[str, Any]) -> WorkloadType:
 
 
 def _check_keys(values: Mapping[str, Any], kind: WorkloadType, own_key: str) -> None:
-    known = ["type", own_key, "tls_passthrough", "backends"]
+    known = ["type", own_key, "tls_passthrough", "backends", "options"]
     if kind is WorkloadType.NAME_PROXY:
         known.insert(2, "domain")
     for key in values:
@@ -118,3 +125,15 @@ def _backends(value: Any, *, tls_passthrough: bool) -> tuple[Backend, ...]:
     if len(set(parsed)) != len(parsed):
         raise InvalidInput("`backends` names the same backend twice: list each once")
     return parsed
+
+
+def _check_backend_tls(chosen: Options, servers: tuple[Backend, ...]) -> None:
+    """Whoever asks for verified backends is told when one of them could not be."""
+    if chosen.backend_tls is None:
+        return
+    for server in servers:
+        if server.scheme != "https":
+            raise InvalidInput(
+                f"`options.backend_tls` is about https:// backends, and {server} is none: "
+                "write it with https://, or leave `backend_tls` out"
+            )

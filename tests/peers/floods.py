@@ -124,7 +124,7 @@ def _checksum(octets: bytes) -> int:
     total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return ~int(total) & 0xFFFF
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A host without public settings is no gateway yet: it says so, and becomes one as soon as they are there."""
 
+import functools
 from typing import Any
 
 from tests.peers import appliance as appliances
@@ -49,7 +50,8 @@ def test_the_gateway_enables_itself_as_its_public_settings_appear(
     assert one.must(*NAME, url)["state"] == "applied"
     pebble.until_issued("*.gw.test", "gw.test")
     for host in ("blog.gw.test", "shop.customer.test"):
-        assert https.fetch(host, ca=pebble.root_pem()).status == 200
+        answer = one.program.until(functools.partial(https.fetch, host, ca=pebble.root_pem()), "a trusted answer")
+        assert answer.status == 200
 
 
 def test_a_waiting_workload_is_applied_when_the_settings_file_appears(

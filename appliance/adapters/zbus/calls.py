@@ -43,7 +43,7 @@ class Gateway(Protocol):
     ) -> WorkloadView:
         """Route a host of its own."""
 
-    def delete_proxy(self, identity: str, *, timeout_seconds: float) -> bool:
+    def delete_proxy(self, identity: str, *, timeout_seconds: float) -> tuple[bool, bool]:
         """Delete a workload of either kind."""
 
     def metrics(self) -> Mapping[str, Any]:
@@ -204,9 +204,10 @@ def _applied(view: WorkloadView, patience: float) -> WorkloadView:
 
 
 def metrics_of(counted: Mapping[str, Any]) -> Metrics:
-    """The counters as the bus carries them; a workload whose bytes are not known is left out."""
-    known = {identity: item for identity, item in counted.items() if item.get("request_bytes") is not None}
-    return Metrics(
-        {identity: float(item["request_bytes"]) for identity, item in known.items()},
-        {identity: float(item["response_bytes"]) for identity, item in known.items()},
-    )
+    """The counters as the bus carries them. Deleted workloads are left out, and so is what could not be measured."""
+    live = {identity: item for identity, item in counted.items() if item.get("deleted") is None}
+
+    def of(key: str) -> dict[str, float]:
+        return {identity: float(item[key]) for identity, item in live.items() if item[key] is not None}
+
+    return Metrics(of("request_bytes"), of("response_bytes"))

@@ -27,9 +27,7 @@ def unpack(packed: bytes) -> Any:
     """The first value in `packed`, as dicts, lists, str, bytes, numbers... Raises MalformedValue."""
     # An array's header is believed only up to the octets that are there: room is made for it before they are read.
     room = max(1, len(packed))
-    unpacker = msgpack.Unpacker(
-        raw=False, strict_map_key=False, unicode_errors="surrogateescape", max_buffer_size=room
-    )
+    unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, unicode_errors="surrogateescape", max_buffer_size=room)
     try:
         unpacker.feed(packed)
         return unpacker.unpack()
@@ -113,7 +111,9 @@ def _number(value: Any) -> float:
 
 def kind(value: Any) -> str:
     """What a value is, in the words of a message."""
-    return _KINDS.get(type(value), "nil" if value is None else "a number" if isinstance(value, int | float) else "an extension")
+    return _KINDS.get(
+        type(value), "nil" if value is None else "a number" if isinstance(value, int | float) else "an extension"
+    )
 
 
 _KINDS: Mapping[type, str] = {dict: "a map", list: "an array", str: "text", bytes: "octets", bool: "a bool"}

@@ -1,0 +1,178 @@
+"""The promises of `RouteFiles` and `StaticConfiguration`, kept by the fake and by the files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from appliance.adapters.files import ProxyFiles, StaticConfigurationFile
+from appliance.control.ports import RouteFiles, StaticConfiguration
+from appliance.model.plans import Create, Delete, Update
+from appliance.render import dynamic
+from tests.fakes import FakeRouteFiles, FakeStaticConfiguration
+
+ONE, OTHER = dynamic.text({"http": {"services": {}}}), dynamic.text({"tcp": {"services": {}}})
+
+
+class Directory(Protocol):
+    """Somebody else's way to the same directory."""
+
+    def plant(self, name: str, text: str) -> None:
+        """Write an entry past the appliance."""
+
+    def take(self, name: str) -> None:
+        """Remove an entry past the appliance."""
+
+    def set_aside(self) -> list[str]:
+        """The names of what was set aside."""
+
+
+class InMemory:
+    """The fake's directory."""
+
+    def __init__(self, files: FakeRouteFiles) -> None:
+        self._files = files
+
+    def plant(self, name: str, text: str) -> None:
+        self._files.files[name] = text
+
+    def take(self, name: str) -> None:
+        del self._files.files[name]
+
+    def set_aside(self) -> list[str]:
+        return sorted(self._files.aside)
+
+
+class OnDisk:
+    """The adapter's directory."""
+
+    def __init__(self, directory: Path, quarantine: Path) -> None:
+        self._directory = directory
+        self._quarantine = quarantine
+
+    def plant(self, name: str, text: str) -> None:
+        (self._directory / name).write_text(text, encoding="utf-8")
+
+    def take(self, name: str) -> None:
+        (self._directory / name).unlink()
+
+    def set_aside(self) -> list[str]:
+        return sorted(path.name.rsplit(".", 2)[0] for path in self._quarantine.iterdir())
+
+
+Pair = tuple[RouteFiles, Directory]
+
+
+@pytest.fixture(params=["fake", "files"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
+    if request.param == "fake":
+        fake = FakeRouteFiles()
+        return fake, InMemory(fake)
+    places = [tmp_path / name for name in ("proxy", "staging", "quarantine")]
+    for place in places:
+        place.mkdir()
+    return ProxyFiles(*places), OnDisk(places[0], places[2])
+
+
+def written(files: RouteFiles) -> Mapping[str, str]:
+    return dict(files.current())
+
+
+def test_an_empty_directory_has_no_files(pair: Pair) -> None:
+    files, _ = pair
+    assert written(files) == {}
+    files.write(())
+    assert written(files) == {}
+
+
+def test_a_plan_is_carried_out(pair: Pair) -> None:
+    files, _ = pair
+    files.write((Create("a.yaml", ONE), Create("b.yaml", ONE)))
+    assert written(files) == {"a.yaml": ONE, "b.yaml": ONE}
+    files.write((Update("a.yaml", OTHER), Delete("b.yaml")))
+    assert written(files) == {"a.yaml": OTHER}
+
+
+def test_deleting_what_is_gone_is_fine(pair: Pair) -> None:
+    files, _ = pair
+    files.write((Delete("a.yaml"),))
+    assert written(files) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("foreign.yaml", "http: {}\n"),
+        ("changed.yaml", ONE.replace("services", "servants")),
+        ("cut.yaml", ONE[:-1]),
+        ("notes.txt", "remember the milk"),
+        ("sealed.toml", ONE),
+        ("empty.yaml", ""),
+    ],
+)
+def test_what_is_not_ours_or_not_whole_is_set_aside(pair: Pair, name: str, text: str) -> None:
+    files, directory = pair
+    files.write((Create("a.yaml", ONE),))
+    directory.plant(name, text)
+    assert written(files) == {"a.yaml": ONE}
+    assert directory.set_aside() == [name]
+    assert written(files) == {"a.yaml": ONE}
+
+
+def test_a_file_of_ours_that_somebody_changed_is_damaged_and_set_aside(pair: Pair) -> None:
+    files, directory = pair
+    files.write((Create("a.yaml", ONE), Create("b.yaml", ONE)))
+    directory.plant("a.yaml", "http: {}\n")
+    assert files.damaged(["a.yaml", "b.yaml"]) == {"a.yaml"}
+    assert directory.set_aside() == ["a.yaml"]
+    assert written(files) == {"b.yaml": ONE}
+
+
+def test_a_file_of_ours_that_somebody_took_is_damaged(pair: Pair) -> None:
+    files, directory = pair
+    files.write((Create("a.yaml", ONE),))
+    directory.take("a.yaml")
+    assert files.damaged(["a.yaml"]) == {"a.yaml"}
+    assert directory.set_aside() == []
+
+
+def test_a_foreign_file_is_damage_and_set_aside(pair: Pair) -> None:
+    files, directory = pair
+    files.current()
+    directory.plant("foreign.yaml", "http: {}\n")
+    assert files.damaged(["foreign.yaml"]) == {"foreign.yaml"}
+    assert directory.set_aside() == ["foreign.yaml"]
+
+
+def test_what_we_wrote_ourselves_is_no_damage(pair: Pair) -> None:
+    files, directory = pair
+    files.write((Create("a.yaml", ONE),))
+    files.write((Update("a.yaml", OTHER),))
+    assert files.damaged(["a.yaml"]) == frozenset()
+    directory.plant("a.yaml", OTHER)
+    assert files.damaged(["a.yaml"]) == frozenset()
+    assert directory.set_aside() == []
+
+
+@pytest.fixture(params=["fake", "file"])
+def static(request: pytest.FixtureRequest, tmp_path: Path) -> StaticConfiguration:
+    if request.param == "fake":
+        return FakeStaticConfiguration()
+    return StaticConfigurationFile(tmp_path / "traefik.yaml", tmp_path / "mark")
+
+
+def test_a_changed_text_asks_for_a_restart_until_there_was_one(static: StaticConfiguration) -> None:
+    assert static.replace("a: 1\n")
+    assert static.replace("a: 1\n")
+    static.restarted()
+    assert not static.replace("a: 1\n")
+    assert static.replace("a: 2\n")
+
+
+def test_a_restart_may_be_told_twice(static: StaticConfiguration) -> None:
+    static.restarted()
+    static.replace("a: 1\n")
+    static.restarted()
+    static.restarted()
+    assert not static.replace("a: 1\n")

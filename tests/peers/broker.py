@@ -1,0 +1,107 @@
+"""A real Redis: over TCP, on a unix socket, with a password, stopped, killed, started again and full at will."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from tests.peers.launching import Launched, await_result
+
+REDIS_SERVER: Final = "/usr/bin/redis-server"
+
+
+class Broker:
+    """redis-server in `directory` (a short path: the socket lies in it). Persistent unless told otherwise.
+
+    Persistent means the append-only file, written with every command: what Redis confirmed is there after a restart.
+    """
+
+    def __init__(
+        self, directory: Path, *, password: str | None = None, persistent: bool = True, address: str = "127.0.0.1"
+    ) -> None:
+        self.directory = directory
+        self.socket = directory / "redis.sock"
+        self.password = password
+        self.address = address
+        self.port = _free_port(address)
+        self._persistent = persistent
+        self._program: Launched | None = None
+        self.start()
+
+    @property
+    def unix_url(self) -> str:
+        """The address of the socket, in the form of the original's start line."""
+        return f"unix://{self.socket}"
+
+    @property
+    def tcp_url(self) -> str:
+        """The TCP address, with the password where the original's callers put it."""
+        secret = f"{self.password}@" if self.password else ""
+        return f"tcp://{secret}{self.address}:{self.port}"
+
+    @property
+    def client(self) -> redis.Redis:
+        """A new client of the administrator's."""
+        return redis.Redis(unix_socket_path=str(self.socket), password=self.password, socket_timeout=10)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        values = {
+            "port": str(self.port),
+            "bind": self.address,
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "yes" if self._persistent else "no",
+            "appendfsync": "always",
+            **({"requirepass": self.password} if self.password else {}),
+        }
+        options = [word for key, value in values.items() for word in (f"--{key}", value)]
+        self._program = Launched([REDIS_SERVER, *options], self.directory / "redis.log")
+        self._program.until(self._answers, "redis answers")
+
+    def stop(self) -> None:
+        """SIGTERM, as an init system stops it. May be repeated."""
+        if self._program is not None:
+            self._program.stop()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._program is not None:
+            self._program.kill()
+
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Let it answer nothing, with all its connections open; or answer again."""
+        if self._program is not None:
+            os.kill(self._program.process.pid, signal.SIGCONT if thaw else signal.SIGSTOP)
+
+    def change_password(self, password: str) -> None:
+        """Another password from now on, also for connections that are there."""
+        with self.client as admin:
+            admin.config_set("requirepass", password)
+            self.password = password
+        with self.client as admin:
+            admin.client_kill_filter(_type="normal", skipme=True)
+
+    def until_empty(self, key: str, *, seconds: float = 30) -> None:
+        """Wait until a list has nothing in it."""
+        with self.client as admin:
+            await_result(lambda: admin.llen(key) == 0, f"{key} is empty", seconds=seconds)
+
+    def _answers(self) -> bool:
+        try:
+            with self.client as admin:
+                return bool(admin.ping())
+        except redis.RedisError as error:
+            raise OSError(str(error)) from error
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port: int = probe.getsockname()[1]
+        return port

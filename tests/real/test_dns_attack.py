@@ -1,0 +1,174 @@
+"""The authority under attack: everybody else is still answered, and memory stays flat.
+
+One core floods, the other serves, and a prober from a network of its own asks like a stub resolver does: again after
+200 ms, for a second.
+"""
+
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from appliance.adapters.dns import DnsServer
+from appliance.model.zones import Zone
+from tests.peers import authority
+from tests.peers.authority import APEX
+from tests.peers.launching import Launched
+from tests.unit.dns_messages import VALUE, question
+
+HOOK: Final = Path(__file__).parents[2] / "hooks" / "dns01"
+REPOSITORY: Final = Path(__file__).parents[2]
+FLOOD_SECONDS: Final = 6
+PROBER: Final = "127.200.1.1"
+MOST_GROWTH: Final = 2 << 20
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gw") as directory:
+        yield Path(directory)
+
+
+def hook(root: Path, verb: str, value: str) -> int:
+    environment = {**os.environ, "GATEWAY_ROOT": str(root)}
+    return subprocess.run([HOOK, verb, APEX, value], env=environment, timeout=20, check=False).returncode
+
+
+def is_answered(port: int, number: int) -> bool:
+    """Whether a question from the prober's network is answered within a second."""
+    message = question(id=number & 0xFFFF)
+    deadline = time.monotonic() + 1
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind((PROBER, 0))
+        sock.connect(("127.0.0.1", port))
+        while (left := deadline - time.monotonic()) > 0:
+            sock.send(message)
+            sock.settimeout(min(0.2, left))
+            try:
+                return sock.recv(2048)[:2] == message[:2]
+            except TimeoutError:
+                continue
+    return False
+
+
+def memory(program: Launched) -> int:
+    return int(psutil.Process(program.process.pid).memory_info().rss)
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefixes"),
+    [("valid", 1), ("valid", 2000), ("random", 2000), ("garbage", 2000), ("garbage", 30000), ("syn", 1), ("idle", 1)],
+)
+def test_others_are_answered_during_a_flood(root: Path, kind: str, prefixes: int) -> None:
+    with authority.running(root, per_second=20) as server:
+        port = authority.port_of(server)
+        assert hook(root, "present", VALUE) == 0
+        _flood_briefly(kind, port, prefixes)  # what a flood may take, it takes once: buffers, cells
+        before = memory(server)
+        flood = _flood(kind, port, FLOOD_SECONDS, prefixes)
+        deadline = time.monotonic() + FLOOD_SECONDS - 1
+        answers: list[bool] = []
+        assert hook(root, "present", "during the flood") == 0
+        while time.monotonic() < deadline:
+            answers.append(is_answered(port, len(answers)))
+            time.sleep(0.06)  # below the share of a prefix: the prober is not to be limited
+        assert int(flood.communicate(timeout=30)[0]) > 1000
+        growth = memory(server) - before
+    assert answers.count(True) >= 0.99 * len(answers), f"{answers.count(True)} of {len(answers)}"
+    assert growth < MOST_GROWTH, f"{growth} octets"
+    assert not server.log_text()
+
+
+def _flood(kind: str, port: int, seconds: float, prefixes: int) -> "subprocess.Popen[str]":
+    argv = [sys.executable, "-m", "tests.peers.floods", kind, str(port), str(seconds), str(prefixes)]
+    return subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+
+
+def _flood_briefly(kind: str, port: int, prefixes: int) -> None:
+    _flood(kind, port, 1, prefixes).communicate(timeout=30)
+
+
+@pytest.mark.timeout(900)
+def test_a_day_compressed_leaves_memory_as_it_was(root: Path) -> None:
+    """1,000,000 questions and 50,000 pairs of present and clean-up, through the same sockets everybody uses."""
+    with authority.running(root) as server:
+        _live(root, authority.port_of(server), pairs=1_000, rounds=10)  # the table and the history are full now
+        before = memory(server)
+        _live(root, authority.port_of(server), pairs=50_000, rounds=100)
+        growth = memory(server) - before
+        assert not server.log_text()
+    assert growth < MOST_GROWTH, f"{growth} octets"
+
+
+def _live(root: Path, port: int, *, pairs: int, rounds: int) -> None:
+    """Pairs over the challenge socket, and meanwhile `rounds` times 10,000 questions, none of them lost."""
+    asked = [APEX if number % 2 else f"{random.getrandbits(32):x}.{APEX}" for number in range(10_000)]
+    (root / "questions").write_text("".join(f"{name} TXT\n" for name in asked))
+    argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", root / "questions", "-n", str(rounds), "-q", "50"]
+    questions = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    for number in range(pairs):
+        for verb in ("present", "cleanup"):
+            _ask(root, f'{{"verb": "{verb}", "fqdn": "{APEX}", "value": "{number:043}"}}\n')
+    report, _ = questions.communicate(timeout=300)
+    found = re.search(r"Queries completed:\s+(\d+)", report)
+    assert found is not None, report
+    assert int(found[1]) == rounds * 10_000, report
+
+
+def _ask(root: Path, line: str) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(str(root / "run" / "challenge.sock"))
+        sock.sendall(line.encode())
+        assert sock.recv(4096).startswith(b'{"ok": true')
+
+
+def test_values_survive_a_kill_and_the_serial_rises(root: Path) -> None:
+    """SIGKILL between `present` and validation loses nothing."""
+    with authority.running(root) as server:
+        assert hook(root, "present", VALUE) == 0
+        serial = _serial(authority.port_of(server))
+        server.kill()
+    with authority.running(root) as server:
+        port = authority.port_of(server)
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.connect(("127.0.0.1", port))
+            sock.settimeout(5)
+            sock.send(question())
+            assert VALUE.encode() in sock.recv(2048)
+        assert _serial(port) > serial
+
+
+def _serial(port: int) -> int:
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", port))
+        sock.settimeout(5)
+        sock.send(question(rdtype="SOA"))
+        return int.from_bytes(sock.recv(2048)[-20:-16], "big")
+
+
+def test_zones_change_without_a_lost_question() -> None:
+    """Ten thousand questions while the set of zones changes all the time: each is answered, and never wrongly."""
+    server = DnsServer([("127.0.0.1", 0)])
+    always, sometimes = Zone(APEX, "gw.example.com"), Zone("_acme-challenge.other.example", "other.example")
+    server.set_zones([always])
+    server.publish(1, {APEX: (VALUE,)})
+    server.start()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.connect(server.bound[0])
+        sock.settimeout(5)
+        for number in range(10_000):
+            server.set_zones([always, sometimes] if number % 2 else [always])
+            sock.send(question(id=number))
+            assert VALUE.encode() in sock.recv(2048)
+    server.stop()

@@ -1,0 +1,215 @@
+"""A workload is applied when Traefik reports what was rendered, and not before."""
+
+import ipaddress
+import threading
+
+import pytest
+
+from appliance.control.confirmation import Confirmation
+from appliance.model import admission, workloads
+from appliance.model.admission import Gateway
+from appliance.model.backends import BackendPolicy
+from appliance.model.plans import diff
+from appliance.model.standings import State
+from appliance.render import dynamic
+from appliance.render.dynamic import Decision
+from appliance.render.expectations import expectation
+from tests.fakes import FakeRouteFiles, FakeTraefik
+
+OWN = frozenset({ipaddress.ip_address("203.0.113.10")})
+GATEWAY = Gateway(True, OWN, ("gw.example.com",), BackendPolicy(own=OWN))
+
+
+def decision(identity: str, backend: str = "http://10.1.2.3", *, host: str = "", orders: bool = True) -> Decision:
+    passthrough = "://" not in backend
+    document = {"type": "gateway-name-proxy", "name": identity, "backends": [backend], "tls_passthrough": passthrough}
+    if host:
+        document = {"type": "gateway-fqdn-proxy", "fqdn": host, "backends": [backend], "tls_passthrough": passthrough}
+    route = admission.route_of(workloads.parse(identity, document), GATEWAY, {})
+    return Decision(route, orders_certificate=orders)
+
+
+class Bench:
+    """A confirmation beside a fake Traefik, without threads."""
+
+    def __init__(self) -> None:
+        self.files = FakeRouteFiles()
+        self.traefik = FakeTraefik(self.files)
+        self.confirmation = Confirmation(self.traefik)
+        self.lock = threading.Condition()
+
+    def write(self, *decisions: Decision) -> None:
+        """Write these routes, and expect what is new among them."""
+        texts = {dynamic.file_name(item.route.id): dynamic.text(dynamic.document(item)) for item in decisions}
+        plan = diff(self.files.current(), texts)
+        self.files.write(plan)
+        changed = {change.name for change in plan}
+        fresh = {item.route.id: expectation(item) for item in decisions if f"{item.route.id}.yaml" in changed}
+        gone = {name.removesuffix(".yaml"): None for name in changed - texts.keys()}
+        self.confirmation.expect({**fresh, **gone})
+
+    def ask(self) -> None:
+        self.answers = self.confirmation.ask(self.lock)
+
+    def state(self, identity: str = "blog") -> tuple[State, str]:
+        standing = self.confirmation.standing(identity)
+        return standing.state, standing.reason
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        decision("blog"),
+        decision("blog", "https://10.1.2.3"),
+        decision("blog", "10.1.2.3:443"),
+        decision("blog", host="shop.customer.com"),
+        decision("blog", host="shop.customer.com", orders=False),
+        decision("blog", "10.1.2.3:443", host="shop.customer.com"),
+    ],
+)
+def test_a_route_is_applied_when_it_is_reported_as_rendered(bench: Bench, item: Decision) -> None:
+    bench.traefik.freeze()
+    bench.write(item)
+    bench.ask()
+    assert bench.state() == (State.PENDING, "Traefik does not have the router yet")
+    bench.traefik.thaw()
+    bench.ask()
+    assert bench.state() == (State.APPLIED, "")
+    assert bench.answers.applied == {"blog"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (decision("blog"), decision("blog", "http://10.9.9.9"), "other servers"),
+        (decision("blog"), decision("blog", "https://10.1.2.3"), "other servers"),
+        (decision("blog", "http://10.1.2.3:443"), decision("blog", "https://10.1.2.3"), "other servers"),
+        (decision("blog"), decision("blog", host="shop.customer.com"), "another rule"),
+        (decision("blog", host="a.org"), decision("blog", host="a.org", orders=False), "other TLS settings"),
+        (decision("blog", host="a.org", orders=False), decision("blog", host="a.org"), "other TLS settings"),
+        (decision("blog"), decision("blog", "10.1.2.3:443"), "does not have the router yet"),
+    ],
+)
+def test_an_update_is_pending_although_the_old_router_is_enabled(
+    bench: Bench, before: Decision, after: Decision, reason: str
+) -> None:
+    bench.write(before)
+    bench.ask()
+    assert bench.state() == (State.APPLIED, "")
+    bench.traefik.freeze()
+    bench.write(after)
+    assert bench.state() == (State.PENDING, "written; Traefik has not confirmed it yet")
+    bench.ask()
+    state, words = bench.state()
+    assert state is State.PENDING
+    assert reason in words
+    assert bench.confirmation.is_working()
+    bench.traefik.thaw()
+    bench.ask()
+    assert bench.state() == (State.APPLIED, "")
+    assert not bench.confirmation.is_working()
+
+
+def test_an_update_of_one_leaves_the_others_applied(bench: Bench) -> None:
+    bench.write(decision("blog"), decision("shop"))
+    bench.ask()
+    bench.traefik.freeze()
+    bench.write(decision("blog", "http://10.9.9.9"), decision("shop"))
+    bench.ask()
+    assert bench.state("blog")[0] is State.PENDING
+    assert bench.state("shop") == (State.APPLIED, "")
+
+
+def test_a_rejection_is_told_in_traefiks_words(bench: Bench) -> None:
+    bench.traefik.rejected["blog-route"] = "error while parsing rule"
+    bench.write(decision("blog"), decision("shop"))
+    bench.ask()
+    assert bench.answers.rejected == {"blog": "error while parsing rule"}
+    assert bench.answers.applied == {"shop"}
+    assert bench.state("blog") == (State.QUARANTINED, "error while parsing rule")
+
+
+def test_a_silent_traefik_makes_the_new_pending_and_takes_nothing_back(bench: Bench) -> None:
+    bench.write(decision("shop"))
+    bench.ask()
+    bench.traefik.silent = True
+    bench.write(decision("shop"), decision("blog"))
+    bench.ask()
+    assert bench.answers.is_news
+    assert bench.state("blog")[0] is State.PENDING
+    assert "Traefik does not answer" in bench.state("blog")[1]
+    assert bench.state("shop") == (State.APPLIED, "")
+    assert not bench.confirmation.is_working()
+    bench.ask()
+    assert not bench.answers.is_news
+    bench.traefik.silent = False
+    bench.ask()
+    assert bench.state("blog") == (State.APPLIED, "")
+
+
+def test_a_deletion_is_over_when_traefik_has_let_go(bench: Bench) -> None:
+    bench.write(decision("blog"))
+    bench.ask()
+    bench.traefik.freeze()
+    bench.write()
+    bench.ask()
+    assert bench.confirmation.is_leaving("blog")
+    bench.traefik.thaw()
+    bench.ask()
+    assert bench.answers.is_news
+    assert not bench.confirmation.is_leaving("blog")
+
+
+def test_a_workload_that_comes_back_is_not_leaving(bench: Bench) -> None:
+    bench.write(decision("blog"))
+    bench.ask()
+    bench.traefik.freeze()
+    bench.write()
+    bench.write(decision("blog"))
+    assert not bench.confirmation.is_leaving("blog")
+    bench.traefik.thaw()
+    bench.ask()
+    assert bench.state() == (State.APPLIED, "")
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 40])
+def test_few_are_asked_for_one_by_one_and_many_at_a_stroke(bench: Bench, count: int) -> None:
+    bench.write(*(decision(f"w{number}") for number in range(count)))
+    bench.ask()
+    assert all(bench.state(f"w{number}") == (State.APPLIED, "") for number in range(count))
+    assert bench.traefik.asked == (2 * count if count <= 8 else 2)
+
+
+def test_what_is_known_is_not_asked_for_again_until_it_is_doubted(bench: Bench) -> None:
+    bench.write(decision("blog"))
+    bench.ask()
+    asked = bench.traefik.asked
+    bench.ask()
+    assert bench.traefik.asked == asked
+    bench.files.files.clear()
+    bench.confirmation.doubt_all()
+    assert bench.state() == (State.APPLIED, "")
+    bench.ask()
+    assert bench.state() == (State.PENDING, "Traefik does not have the router yet")
+    assert not bench.confirmation.is_working()
+
+
+def test_pauses_grow_up_to_half_a_second_and_begin_anew(bench: Bench) -> None:
+    bench.traefik.silent = True
+    bench.write(decision("blog"))
+    found = [bench.confirmation.pause()]
+    for _ in range(20):
+        bench.ask()
+        found.append(bench.confirmation.pause())
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0.02, 0.5)
+    bench.write(decision("blog", "http://10.9.9.9"))
+    assert bench.confirmation.pause() == 0.02
+    bench.traefik.silent = False
+    bench.ask()
+    assert bench.confirmation.pause() > 60

@@ -1,0 +1,78 @@
+"""Why an address cannot be listened on: in words that name the process and the setting."""
+
+import errno
+import os
+import socket
+
+import psutil
+import pytest
+
+from appliance.adapters import processes
+from appliance.adapters.processes import Listening, Transport, obstacle
+
+
+def taken(kind: socket.SocketKind, address: str = "127.0.0.1") -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    held = socket.socket(family, kind)
+    held.bind((address, 0))
+    if kind is socket.SOCK_STREAM:
+        held.listen(1)
+    return held
+
+
+@pytest.mark.parametrize(("transport", "kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)])
+@pytest.mark.parametrize("wanted", ["127.0.0.1", "", "0.0.0.0"])
+def test_a_taken_port_names_the_process_and_the_setting(
+    transport: Transport, kind: socket.SocketKind, wanted: str
+) -> None:
+    with taken(kind) as held:
+        port = held.getsockname()[1]
+        found = obstacle(Listening("dns.listen", wanted, port, transport))
+    assert found is not None
+    assert f"{transport} port {port} on {wanted or 'every address'} is taken by" in found
+    assert f"(pid {os.getpid()})" in found
+    assert "set `dns.listen` to another address or port" in found
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+def test_a_free_port_is_no_obstacle_and_stays_free(transport: Transport, host: str) -> None:
+    with taken(socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM) as held:
+        port = held.getsockname()[1]
+    for _ in range(2):
+        assert obstacle(Listening("dns.listen", host, port, transport)) is None
+
+
+def test_the_other_transport_of_a_taken_port_is_free() -> None:
+    with taken(socket.SOCK_STREAM) as held:
+        assert obstacle(Listening("dns.listen", "127.0.0.1", held.getsockname()[1], "udp")) is None
+
+
+def test_an_address_this_host_lacks_is_told() -> None:
+    found = obstacle(Listening("dns.listen", "198.51.100.7", 5353, "udp"))
+    assert found is not None
+    assert "this host does not have that address; set `dns.listen` to one it has" in found
+
+
+@pytest.mark.parametrize(
+    ("number", "host", "message"),
+    [
+        (errno.EACCES, "", "net.ipv4.ip_unprivileged_port_start=80"),
+        (errno.EACCES, "", "set `entrypoints.web` to a port from 1024 up"),
+        (errno.EADDRINUSE, "", "is taken by a process that this user may not see"),
+        (errno.ENOBUFS, "", "cannot be used"),
+        (errno.EAFNOSUPPORT, "::", None),
+        (errno.EADDRNOTAVAIL, "::", None),
+        (errno.EADDRNOTAVAIL, "2001:db8::1", "does not have that address"),
+    ],
+)
+def test_every_other_reason_is_told_with_the_mend(
+    number: int, host: str, message: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(processes.socket, "socket", refuse)
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [])
+    found = obstacle(Listening("entrypoints.web", host, 80, "tcp"))
+    assert message is None if found is None else message is not None and message in found

@@ -23,14 +23,17 @@ from appliance.adapters.challenge_socket import ChallengeSocket
 from appliance.adapters.connections import KernelConnections
 from appliance.adapters.dns import DnsServer
 from appliance.adapters.files import AcceptedFiles, ProxyFiles, StaticConfigurationFile, WorkloadFiles
+from appliance.adapters.fragment_files import FragmentFiles
 from appliance.adapters.lookups import ResolverLookups
 from appliance.adapters.metrics import TraefikMetrics
 from appliance.adapters.supervisor_rpc import SupervisorRpc
 from appliance.adapters.traefik_api import TraefikApi
 from appliance.adapters.traffic_files import TrafficFiles
+from appliance.adapters.trial import TraefikTrial
 from appliance.adapters.watcher import Watcher
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
+from appliance.control.fragments import Fragments
 from appliance.control.gateway import Gateway
 from appliance.control.lookups import Watch
 from appliance.control.traffic import Traffic
@@ -38,6 +41,7 @@ from appliance.layout import Root
 from appliance.model import admission, brokers
 from appliance.model.backends import Address
 from appliance.model.errors import GatewayError, InvalidSettings, Unavailable
+from appliance.model.fragments import Surroundings
 from appliance.model.rate_limits import RateLimit
 from appliance.model.zones import Zone, zones_of
 from appliance.render import static
@@ -113,12 +117,19 @@ class Daemon:
         self._challenges = Challenges(self._dns, ChallengeFiles(root.state / "challenges.json"), time.time)
         proxy = TraefikApi(*settings.split_endpoint(loaded.traefik.api))
         store = WorkloadFiles(root.workloads)
-        resolvers = [_name_server(text) for text in loaded.dns.resolvers]
-        self._watch = Watch(ResolverLookups(resolvers), self._on_moved_hosts)
+        self._watch = Watch(ResolverLookups(resolvers(loaded)), self._on_moved_hosts)
         self._traffic = Traffic(
             TraefikMetrics(*settings.split_endpoint(loaded.traefik.metrics)),
             KernelConnections(),
             TrafficFiles(root.state / "traffic.json", root.quarantine),
+        )
+        binary = processes.traefik_binary(loaded.traefik.binary)
+        self._fragments = Fragments(
+            store=FragmentFiles(root.extra, root.fragments, binary),
+            trial=TraefikTrial(binary, root.path),
+            proxy=proxy,
+            around=self._around_fragments,
+            changed=lambda: self._applier.reconfigure(self._rules()),
         )
         self._applier = Applier(
             workloads=store,
@@ -127,13 +138,15 @@ class Daemon:
             proxy=proxy,
             watch=self._watch,
             traffic=self._traffic,
-            gateway=_rules(loaded),
+            gateway=self._rules(),
+            additions=self._fragments,
         )
         self._gateway = Gateway(
             applier=self._applier,
             store=store,
             challenges=self._challenges,
             traffic=self._traffic,
+            fragments=self._fragments,
             proxy=proxy,
             programs=SupervisorRpc(root.supervisor_socket),
             static=StaticConfigurationFile(root.static_configuration, root.restart_mark),
@@ -144,6 +157,7 @@ class Daemon:
         )
         self._watcher = Watcher()
         self._watcher.add(root.workloads, self._on_workload_files)
+        self._watcher.add(root.extra, self._fragments.look)
         self._watcher.add(root.proxy, self._applier.request_route_files)
         self._watcher.add(self._config.parent, self._on_settings_files)
 
@@ -154,6 +168,7 @@ class Daemon:
         self._run_part(self._watch.start, self._watch.stop)
         self._run_part(lambda: self._traffic.start(self._fail), self._traffic.stop)
         self._run_part(lambda: self._applier.start(self._fail), self._applier.stop)
+        self._run_part(lambda: self._fragments.start(self._fail), self._fragments.stop)
         self._run_part(self._watcher.start, self._watcher.stop)
         self._start_admin()
         self._start_bus()
@@ -192,7 +207,16 @@ class Daemon:
         """Wherever the broker was ever found, no workload's traffic goes."""
         if not found <= self._broker_addresses:
             self._broker_addresses |= found
-            self._applier.reconfigure(_rules(self._settings, self._broker_addresses))
+            self._applier.reconfigure(self._rules())
+
+    def _rules(self) -> admission.Gateway:
+        """The rules of admission as they are now."""
+        found = rules(self._settings, self._broker_addresses)
+        return dataclasses.replace(found, reserved=self._fragments.reservations())
+
+    def _around_fragments(self) -> Surroundings:
+        """What the operator's fragments must leave alone."""
+        return Surroundings(self._settings.public.domains if self._settings.public else (), *self._applier.board.claims())
 
     def _run_part(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
         self._stack.callback(stop)
@@ -216,6 +240,7 @@ class Daemon:
 
     def _keep_house(self) -> None:
         self._challenges.expire()
+        self._watcher.look()
         config = self._find_config()
         signature = _signature(config)
         if self._is_reload_due or (config, signature) != (self._config, self._signature):
@@ -249,7 +274,8 @@ class Daemon:
             return
         before, self._settings = self._settings, fresh
         self._challenges.set_zones(_zones(fresh))
-        self._applier.reconfigure(_rules(fresh, self._broker_addresses))
+        self._applier.reconfigure(self._rules())
+        self._fragments.look()
         self._gateway.apply_static_configuration(static.text(fresh, self._root.path))
         log.info("settings taken over", config=str(self._config))
         if _read_once(before) != _read_once(fresh):
@@ -270,7 +296,8 @@ def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str,
     return daemon.run()
 
 
-def _rules(loaded: Settings, broker: frozenset[Address] = frozenset()) -> admission.Gateway:
+def rules(loaded: Settings, broker: frozenset[Address] = frozenset()) -> admission.Gateway:
+    """The rules of admission that follow from the settings. `broker`: wherever the message bus was found."""
     public = loaded.public
     policy = loaded.backend_policy()
     return admission.Gateway(
@@ -281,6 +308,11 @@ def _rules(loaded: Settings, broker: frozenset[Address] = frozenset()) -> admiss
             policy, broker=policy.broker | broker, own=policy.own | processes.interface_addresses()
         ),
     )
+
+
+def resolvers(loaded: Settings) -> list[tuple[str, int]]:
+    """The recursive resolvers to ask; none: the system's."""
+    return [_name_server(text) for text in loaded.dns.resolvers]
 
 
 def _read_once(loaded: Settings) -> tuple[object, ...]:

@@ -23,6 +23,11 @@ class Root:
         return self.path / "proxy"
 
     @property
+    def extra(self) -> Path:
+        """The operator's own Traefik fragments."""
+        return self.path / "extra"
+
+    @property
     def quarantine(self) -> Path:
         """What was found where it did not belong."""
         return self.path / "quarantine"
@@ -36,6 +41,11 @@ class Root:
     def accepted(self) -> Path:
         """The versions of workloads that were let in last."""
         return self.state / "accepted"
+
+    @property
+    def fragments(self) -> Path:
+        """The fragments that passed their trial, and with which Traefik they did."""
+        return self.state / "fragments.json"
 
     @property
     def staging(self) -> Path:
@@ -91,7 +101,7 @@ class Root:
         """Make the directories, 0700 (`run` can be entered, for the challenge socket's users). Raises GatewayError."""
         try:
             self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
-            private = (self.workloads, self.proxy, self.quarantine, self.state, self.traefik)
+            private = (self.workloads, self.extra, self.proxy, self.quarantine, self.state, self.traefik)
             for directory in (*private, self.accepted, self.staging):
                 directory.mkdir(mode=0o700, exist_ok=True)
                 directory.chmod(0o700)  # somebody may have made it before, for everybody to read

@@ -105,6 +105,7 @@ def split_endpoint(text: str) -> tuple[str, int]:
     return bare, int(port)
 
 
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]  # Traefik, which reads them, runs in the root
 Host = Annotated[str, AfterValidator(_host)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 ZoneName = Annotated[str, AfterValidator(_zone_name)]
@@ -147,7 +148,7 @@ class Acme(_Section):
 
     email: str = ""
     ca_server: str = "letsencrypt"
-    ca_certificates: tuple[Path, ...] = ()
+    ca_certificates: tuple[AbsolutePath, ...] = ()
     key_type: Literal["EC256", "EC384", "RSA2048", "RSA4096", "RSA8192"] = "EC256"
     eab: ExternalAccountBinding | None = None
     profile: str | None = None

@@ -18,6 +18,7 @@ from appliance.model.challenges import Challenge
 from appliance.model.errors import GatewayError, InvalidInput, NotFound, Unavailable
 from appliance.model.histories import Fetch
 from appliance.model.plans import Delete, Plan
+from appliance.model.traffic import Ledger
 from appliance.model.workloads import Workload
 from appliance.model.zones import Zone
 from appliance.render import dynamic
@@ -91,13 +92,15 @@ class FakeRouteFiles:
 
     def current(self) -> Mapping[str, str]:
         for name, text in list(self.files.items()):
-            if not (name.endswith(".yaml") and dynamic.is_sealed(text)):
+            if not (name.endswith((".yaml", ".users")) and dynamic.is_sealed(text)):
                 self._set_aside(name)
         self._written = dict(self.files)
         return dict(self.files)
 
     def damaged(self, names: Iterable[str]) -> frozenset[str]:
-        found = frozenset(name for name in names if name not in self.files or self.files[name] != self._written.get(name))
+        found = frozenset(
+            name for name in names if name not in self.files or self.files[name] != self._written.get(name)
+        )
         for name in found & self.files.keys():
             self._set_aside(name)
         return found
@@ -136,8 +139,8 @@ class FakeStaticConfiguration:
 class FakeTraefik:
     """Traefik's API over what it has read from the route files.
 
-    It reads whenever it is asked, until `freeze()`; `silent` makes it answer nothing; `rejected` (router name without
-    provider -> its words) makes it have a router and not serve it.
+    It reads whenever it is asked, until `freeze()`; `silent` makes it answer nothing; `rejected` (a part of the file's
+    text -> its words) makes it have the file's router and not serve it.
     """
 
     def __init__(self, files: FakeRouteFiles) -> None:
@@ -163,37 +166,41 @@ class FakeTraefik:
         return self.services(protocol).get(name)
 
     def routers(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
-        return {f"{name}@file": self._router(name, item) for name, item in self._section(protocol, "routers").items()}
+        found = {}
+        for text in self._read():
+            words = [words for part, words in self.rejected.items() if part in text]
+            said = {"status": "disabled", "error": words} if words else {"status": "enabled"}
+            for name, item in _section(text, protocol, "routers").items():
+                found[f"{name}@file"] = {"name": f"{name}@file", "entryPoints": ["web-secure"], **said, **item}
+        return found
 
     def services(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
         found = {}
-        for name, item in self._section(protocol, "services").items():
-            balancer = {"passHostHeader": True, **item["loadBalancer"]}
-            if "serversTransport" in balancer:
-                balancer["serversTransport"] += "@file"
-            found[f"{name}@file"] = {"status": "enabled", "loadBalancer": balancer}
+        for text in self._read():
+            for name, item in _section(text, protocol, "services").items():
+                balancer = {"passHostHeader": True, **item["loadBalancer"]}
+                if "serversTransport" in balancer:
+                    balancer["serversTransport"] += "@file"
+                found[f"{name}@file"] = {"status": "enabled", "loadBalancer": balancer}
         return found
 
     def certified_names(self) -> frozenset[str]:
         self._answer()
         return self.certified
 
-    def _router(self, name: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        enabled = {"name": f"{name}@file", "entryPoints": ["web", "web-secure"], "status": "enabled", **item}
-        words = self.rejected.get(name)
-        return enabled if words is None else {**enabled, "status": "disabled", "error": [words]}
-
-    def _section(self, protocol: str, part: str) -> dict[str, Any]:
+    def _read(self) -> Sequence[str]:
         self._answer()
-        found: dict[str, Any] = {}
-        for text in (self._files.files if self._frozen is None else self._frozen).values():
-            found.update(yaml.safe_load(text).get(protocol, {}).get(part, {}))
-        return found
+        return tuple((self._files.files if self._frozen is None else self._frozen).values())
 
     def _answer(self) -> None:
         self.asked += 1
         if self.silent:
             raise Unavailable("Traefik does not answer (it is a fake that was told to be silent)")
+
+
+def _section(text: str, protocol: str, part: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = yaml.safe_load(text).get(protocol, {}).get(part, {})
+    return found
 
 
 class FakeLookups:
@@ -260,3 +267,16 @@ class FakeChallengeStore:
 
     def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
         self.saved = (serial, tuple(challenges))
+
+
+class FakeTrafficStore:
+    """A ledger in memory."""
+
+    def __init__(self) -> None:
+        self.saved: tuple[Ledger, float | None] = (Ledger(), None)
+
+    def load(self) -> tuple[Ledger, float | None]:
+        return self.saved
+
+    def save(self, ledger: Ledger, now: float) -> None:
+        self.saved = (ledger, now)

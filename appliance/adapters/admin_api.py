@@ -76,6 +76,10 @@ def application(gateway: Gateway) -> FastAPI:
     def metrics() -> dict[str, dict[str, Any]]:
         return gateway.metrics()
 
+    @app.get("/v1/extra")
+    def extra() -> list[dict[str, Any]]:
+        return gateway.extra()
+
     @app.get("/v1/status")
     def status() -> dict[str, Any]:
         return gateway.status()

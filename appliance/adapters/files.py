@@ -16,10 +16,11 @@ import yaml
 from appliance import atomic, logs
 from appliance.model import documents, workloads
 from appliance.model.admission import Desired
-from appliance.model.errors import InvalidInput
+from appliance.model.errors import InvalidInput, Unavailable
 from appliance.model.plans import Delete, Plan
 from appliance.model.workloads import Workload
 from appliance.render import dynamic
+from appliance.render.middlewares import USERS_SUFFIX
 
 log = logs.logger(__name__)
 
@@ -47,7 +48,11 @@ class WorkloadFiles:
         self._read: dict[str, tuple[Signature | None, Desired]] = {}
 
     def load(self) -> list[Desired]:
-        """Every `.yaml` file as a workload, or as the reason why it is none. Editors' scratch files are passed over."""
+        """Every `.yaml` file as a workload, or as the reason why it is none. Editors' scratch files are passed over.
+
+        Raises Unavailable when the directory itself is not there: that says nothing about the workloads.
+        """
+        self._check_directory()
         fresh: dict[str, tuple[Signature | None, Desired]] = {}
         for entry in _entries(self._directory):
             if entry.name.startswith(".") or not entry.name.endswith((_SUFFIX, ".yml")):
@@ -61,8 +66,13 @@ class WorkloadFiles:
         return [desired for _, desired in fresh.values()]
 
     def read(self, identities: Iterable[str]) -> dict[str, Desired | None]:
-        """These workloads' files as they are now; None: there is none."""
+        """These workloads' files as they are now; None: there is none. Raises Unavailable as `load`."""
+        self._check_directory()
         return {identity: self._read_one(identity) for identity in identities}
+
+    def _check_directory(self) -> None:
+        if not self._directory.is_dir():
+            raise Unavailable(f"the directory {self._directory} is gone: bring it back; the routes are kept meanwhile")
 
     def _read_one(self, identity: str) -> Desired | None:
         name = identity if identity.endswith(".yml") else f"{identity}{_SUFFIX}"
@@ -263,7 +273,7 @@ def _parsed(entry: _Entry, identity: str, raw: bytes) -> Workload:
 
 def _own_text(entry: _Entry) -> str | None:
     """The text of a whole file of the appliance's own, else None."""
-    if entry.signature is None or not entry.name.endswith(_SUFFIX):
+    if entry.signature is None or not entry.name.endswith((_SUFFIX, USERS_SUFFIX)):
         return None
     try:
         content = _read_limited(entry.path, _LARGEST_ROUTE_FILE_BYTES).decode("utf-8")

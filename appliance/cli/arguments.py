@@ -5,7 +5,8 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from appliance.cli import calling, starting, verbs
+from appliance.cli import calling, checking, starting, verbs
+from appliance.cli import options as workload_options
 
 _DEFAULT_ROOT = "/var/cache/modules/gateway"
 _WAIT_SECONDS = 30.0
@@ -111,6 +112,19 @@ def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     challenges = _verb(commands, "challenges", "the last challenges and who asked for them", "gateway challenges")
     _add_client_options(challenges)
     challenges.set_defaults(verb=verbs.challenges)
+    extra = _verb(commands, "extra", "the fragments in extra/, with state and reason", "gateway extra --json")
+    _add_client_options(extra)
+    extra.set_defaults(verb=checking.extra)
+    check = _verb(
+        commands,
+        "check",
+        "try fragments and workload files without applying them; needs no running appliance",
+        "gateway check /var/cache/modules/gateway/extra",
+    )
+    check.add_argument("path", metavar="FILE|DIR", type=Path, help="a file, or a directory of files")
+    check.add_argument("--config", type=Path, default=None, help="settings file")
+    _add_client_options(check)
+    check.set_defaults(verb=checking.check)
     records = _verb(
         commands, "dns-records", "the records to create at your DNS provider", "gateway dns-records > records.zone"
     )
@@ -163,6 +177,7 @@ def _add_set_options(parser: argparse.ArgumentParser, host: str) -> None:
         "backends", metavar="BACKEND", nargs="+", help="http://ip[:port] or https://ip[:port]; with passthrough ip:port"
     )
     parser.add_argument("--tls-passthrough", action="store_true", help="the backend speaks TLS with the client")
+    workload_options.add(parser)
     _add_waiting(parser)
     _add_client_options(parser)
 

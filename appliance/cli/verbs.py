@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli import options as workload_options
 from appliance.cli import traffic_table
 from appliance.cli.client import AdminClient
 from appliance.model.errors import InvalidInput
@@ -106,6 +107,7 @@ def dns_records(options: Namespace) -> int:
 
 def _set(options: Namespace, document: Mapping[str, Any]) -> int:
     content = {**document, "tls_passthrough": options.tls_passthrough, "backends": options.backends}
+    content |= workload_options.chosen(options)
     client = AdminClient(options.root)
     found = client.call("PUT", _path(options.id) + _waiting(options), content, options.timeout)
     _print(options, found, _sheet(found))
@@ -138,6 +140,7 @@ def _sheet(found: Mapping[str, Any]) -> str:
         ("host", found["host"] or "none"),
         ("tls passthrough", "yes" if found["tls_passthrough"] else "no"),
         ("backends", ", ".join(found["backends"])),
+        ("options", ", ".join(found["options"]) or "none"),
         ("state", _with_reason(found["state"], found["reason"])),
         ("certificate", _with_reason(certificate["state"], certificate["reason"])),
     ]

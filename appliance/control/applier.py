@@ -16,14 +16,14 @@ from appliance import logs
 from appliance.control.board import Board
 from appliance.control.confirmation import Confirmation
 from appliance.control.lookups import Watch
-from appliance.control.ports import AcceptedStore, Proxy, RouteFiles, WorkloadStore
+from appliance.control.ports import AcceptedStore, Additions, Proxy, RouteFiles, WorkloadStore
+from appliance.control.reading import Reading
 from appliance.control.routes import Routes
 from appliance.control.traffic import Traffic
 from appliance.model import admission, resolution
-from appliance.model.admission import Desired, Gateway, Route
+from appliance.model.admission import Gateway, Route
 from appliance.model.errors import GatewayError
 from appliance.model.register import Register
-from appliance.model.vanishing import Vanished
 from appliance.model.workloads import Workload
 from appliance.render.dynamic import Decision
 
@@ -48,21 +48,20 @@ class Applier:
         watch: Watch,
         traffic: Traffic,
         gateway: Gateway,
+        additions: Additions | None = None,
     ) -> None:
-        self._workloads = workloads
         self._accepted = accepted
         self._watch = watch
         self._traffic = traffic
-        self._routes = Routes(files)
+        self._routes = Routes(files, additions)
         self._register = Register(gateway)
         self._confirmation = Confirmation(proxy)
         self._withheld: dict[str, str] = {}
         self._changed = threading.Condition()
         self.board = Board(self._changed, self._register, self._confirmation, self._withheld)
-        self._vanished = Vanished()
-        self._is_everything_dirty = True
-        self._dirty: set[str] = set()
+        self._reading = Reading(workloads)
         self._moved_hosts: set[str] = set()
+        self._reconsidered: set[str] = set()
         self._new_rules: Gateway | None = None
         self._requested = 1
         self._finished = 0
@@ -92,10 +91,7 @@ class Applier:
         Returns the cycle's number, for `wait`.
         """
         with self._changed:
-            if identities is None:
-                self._is_everything_dirty = True
-            else:
-                self._dirty.update(identities)
+            self._reading.request(identities)
             return self._ask()
 
     def request_route_files(self, names: Iterable[str]) -> None:
@@ -113,12 +109,12 @@ class Applier:
     def prune(self) -> int:
         """Believe that files which vanished are meant to be gone. Returns the cycle's number."""
         with self._changed:
-            self._vanished = self._vanished.forced()
-            return self.request()
+            self._reading.believe()
+            return self._ask()
 
-    def held(self) -> str | None:
-        """Why a plan is held back, and what to do; None when none is."""
-        return self._vanished.reason()
+    def trouble(self) -> str | None:
+        """Why the desired state is not taken over as it lies there, and what to do; None when it is."""
+        return self._reading.trouble()
 
     def reconfigure(self, gateway: Gateway) -> None:
         """Admit by these rules from now on."""
@@ -143,7 +139,8 @@ class Applier:
         """`remove` a workload's file on purpose: it does not count as vanished. Whether it was there, and the cycle."""
         with self._changed:
             existed = remove()
-            self._vanished = self._vanished.meant(identity)
+            self._register.release(identity)
+            self._reading.expect_gone(identity)
             return existed, self.request([identity])
 
     def wait(self, identity: str, cycle: int, deadline: float) -> bool:
@@ -187,7 +184,7 @@ class Applier:
         return is_late or not self._confirmation.is_working()
 
     def _doubt_everything(self) -> None:
-        self._is_everything_dirty = True
+        self._reading.request(None)
         self._routes.doubt_all()
         self._confirmation.doubt_all()
 
@@ -214,7 +211,7 @@ class Applier:
     def _take_in(self) -> set[str]:
         """Everything that changed, into the register; the ids to decide about anew."""
         register = self._register
-        touched = set[str]()
+        touched, self._reconsidered = self._reconsidered, set()
         if self._new_rules is not None:
             touched |= register.reconfigure(self._new_rules)
             self._new_rules = None
@@ -223,31 +220,9 @@ class Applier:
             touched |= {holder for host in self._moved_hosts if (holder := register.holders.get(host))}
             self._moved_hosts.clear()
         before = dict(register.refused)
-        touched |= register.update(self._read())
+        touched |= register.update(self._reading.take(register.desired, register.routes.keys()))
         _report(before, register.refused)
         return touched
-
-    def _read(self) -> dict[str, Desired | None]:
-        """What is new, changed or gone among the workload files. Many that vanish at once are kept, and reported."""
-        known = self._register.desired.keys() | self._register.routes.keys()
-        if self._is_everything_dirty:
-            found = {item.id: item for item in self._workloads.load()}
-            changes: dict[str, Desired | None] = {**found, **dict.fromkeys(known - found.keys())}
-        else:
-            changes = dict(self._workloads.read(self._dirty))
-        self._is_everything_dirty = False
-        self._dirty.clear()
-        gone = {identity for identity, item in changes.items() if item is None}
-        before = self._vanished
-        self._vanished = before.after(gone & known, changes.keys() - gone, len(known))
-        if self._vanished.held - before.held:
-            log.error("plan held", reason=self._vanished.reason())
-        changes |= dict.fromkeys(before.held - self._vanished.held - changes.keys())
-        return {
-            identity: item
-            for identity, item in changes.items()
-            if identity not in self._vanished.held and self._register.desired.get(identity, _ABSENT) != item
-        }
 
     def _decide(self, identity: str) -> Decision | None:
         """The decision about one workload's route; None: it has none."""
@@ -284,8 +259,8 @@ class Applier:
                 self._accept(identity)
             for identity, words in answers.rejected.items():
                 log.warning("workload rejected by Traefik", workload=identity, reason=words)
-                self._register.reject(identity, words, self._accepted.load().get(identity))
-                self.request([identity])
+                self._reconsidered |= self._register.reject(identity, words, self._accepted.load().get(identity))
+                self._ask()
             if answers.is_news:
                 self._changed.notify_all()
 
@@ -294,9 +269,6 @@ class Applier:
         route = self._register.routes.get(identity)
         if route is not None and self._accepted.load().get(identity) != route.workload:
             self._accepted.put(route.workload)
-
-
-_ABSENT = object()
 
 
 def _needs_own_certificate(route: Route) -> bool:

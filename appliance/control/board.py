@@ -48,6 +48,12 @@ class Board:
             standing = Standing(State.PENDING, "accepted; it is written next")
             return WorkloadView(workload.id, workload, host, standing, certificate_of(None, None, certified))
 
+    def served(self, identity: str) -> Workload | None:
+        """The version of a workload that has a route, or None."""
+        with self._lock:
+            route = self._register.routes.get(identity)
+            return route.workload if route else None
+
     def states(self) -> Mapping[State, int]:
         """How many workloads are in each state."""
         with self._lock:
@@ -55,6 +61,11 @@ class Board:
             for identity in self._register.desired:
                 counts[self._standing(identity).state] += 1
             return counts
+
+    def claims(self) -> tuple[frozenset[str], Mapping[str, str]]:
+        """What workloads have: the ids of those with a route, and host -> id for each host that is held."""
+        with self._lock:
+            return frozenset(self._register.routes), dict(self._register.holders)
 
     def is_final(self, identity: str) -> bool:
         """Whether nothing is pending about a workload, its departure included."""

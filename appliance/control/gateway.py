@@ -9,12 +9,14 @@ from typing import Any
 from appliance import logs
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
+from appliance.control.fragments import Fragments
 from appliance.control.ports import Programs, Proxy, StaticConfiguration, WorkloadStore
 from appliance.control.traffic import Traffic
 from appliance.model import workloads
-from appliance.model.errors import NotFound, Unavailable
+from appliance.model.errors import InvalidInput, NotFound, Unavailable
+from appliance.model.options import NONE
 from appliance.model.standings import State, WorkloadView
-from appliance.model.workloads import WorkloadType
+from appliance.model.workloads import Workload, WorkloadType
 from appliance.render.supervision import TRAEFIK
 
 log = logs.logger(__name__)
@@ -35,6 +37,7 @@ class Gateway:
         store: WorkloadStore,
         challenges: Challenges,
         traffic: Traffic,
+        fragments: Fragments,
         proxy: Proxy,
         programs: Programs,
         static: StaticConfiguration,
@@ -44,10 +47,12 @@ class Gateway:
         self._store = store
         self._challenges = challenges
         self._traffic = traffic
+        self._fragments = fragments
         self._proxy = proxy
         self._programs = programs
         self._static = static
         self._describe = describe
+        self._setting = threading.Lock()
         self._certificates = threading.Lock()
         self._certified: tuple[float, frozenset[str] | None] = (0.0, None)
 
@@ -82,13 +87,33 @@ class Gateway:
     def set_workload(self, identity: str, document: Mapping[str, Any], timeout_seconds: float = 0.0) -> WorkloadView:
         """Set what a workload document (the keys of its file) says; wait up to `timeout_seconds` until it is final.
 
+        A document that says nothing of `options` keeps those there are: whoever only knows of backends (the message
+        bus) must not take a password away. `options: {}` takes them away.
+
         Raises InvalidInput, Refused, Conflict or NoGateway; the desired state is then as it was. The view that comes
         back may still be `pending`, or `quarantined` by Traefik.
         """
-        workload = workloads.parse(identity, document)
-        cycle = self._applier.admit_one(workload, lambda: self._store.put(workload))
+        with self._setting:  # nobody's options are lost between looking at them and writing
+            workload = self._with_kept_options(workloads.parse(identity, document), document)
+            cycle = self._applier.admit_one(workload, lambda: self._store.put(workload))
         self._applier.wait(workload.id, cycle, time.monotonic() + timeout_seconds)
         return self._applier.board.view_of(workload, self._certified_names())
+
+    def _with_kept_options(self, workload: Workload, document: Mapping[str, Any]) -> Workload:
+        if document.get("options") is not None:
+            return workload
+        present = self._store.read([workload.id])[workload.id]
+        content = present.content if present is not None else None
+        known = content if isinstance(content, Workload) else self._applier.board.served(workload.id)
+        if present is None or known is None or known.options == NONE:
+            return workload
+        try:
+            return workloads.parse(workload.id, workload.document() | {"options": known.options.document()})
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"the workload's present options do not go with this: {error}; "
+                "say which `options` are meant from now on ({} for none)"
+            ) from error
 
     def delete_proxy(self, identity: str, *, timeout_seconds: float = 0.0) -> tuple[bool, bool]:
         """Delete a workload of either kind, and wait until Traefik has let go of it.
@@ -135,6 +160,10 @@ class Gateway:
         """
         return self._traffic.report()
 
+    def extra(self) -> list[dict[str, Any]]:
+        """The operator's own fragments, by name: see `model.fragments.FragmentView.document`."""
+        return [view.document() for view in self._fragments.views()]
+
     def apply_static_configuration(self, text: str) -> None:
         """Give Traefik this static configuration; it is restarted only when that changed."""
         if not self._static.replace(text):
@@ -162,7 +191,7 @@ class Gateway:
             problems.append("Traefik does not answer on its API")
         if described["public"] is None:
             problems.append(f"this host is no gateway yet: write a `public` section into {described['config']}")
-        if (held := self._applier.held()) is not None:
+        if (held := self._applier.trouble()) is not None:
             notices.append(held)
         if described["settings_problem"]:
             notices.append(f"the settings file is not taken over: {described['settings_problem']}")
@@ -170,6 +199,7 @@ class Gateway:
             notices.append(f"no calls from the message bus: {described['bus_problem']}")
         if counts[State.QUARANTINED]:
             notices.append(f"{counts[State.QUARANTINED]} workload(s) in quarantine: `gateway route list` says why")
+        notices += self._fragments.notices()
         told = {"healthy": not problems, "problems": problems, "notices": notices}
         return {**told, **described, "programs": programs, "workloads": counts}
 

@@ -90,12 +90,7 @@ class Watch:
             return None
 
     def _look_up(self, host: str) -> Resolution:
-        try:
-            return Resolution(self._lookups.addresses(host), None)
-        except NotFound as error:
-            return Resolution(frozenset(), str(error))
-        except Unavailable as error:
-            return Resolution(frozenset(), str(error), is_certain=False)
+        return look_up(self._lookups, host)
 
     def _learn(self, answers: Resolutions) -> None:
         changed = set[str]()
@@ -114,3 +109,13 @@ class Watch:
                 self._known[host] = answer
         if changed:
             self._on_change(frozenset(changed))
+
+
+def look_up(lookups: Lookups, host: str) -> Resolution:
+    """What a host resolves to right now, or why that cannot be said."""
+    try:
+        return Resolution(lookups.addresses(host), None)
+    except NotFound as error:
+        return Resolution(frozenset(), str(error))
+    except Unavailable as error:
+        return Resolution(frozenset(), str(error), is_certain=False)

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 from appliance.model.admission import Desired
 from appliance.model.backends import Address
 from appliance.model.challenges import Challenge
+from appliance.model.errors import GatewayError
 from appliance.model.flows import FlowReading
+from appliance.model.fragments import Complaint, Fragment
 from appliance.model.histories import Fetch
 from appliance.model.plans import Plan
 from appliance.model.traffic import Endpoint, Ledger, Scrape
@@ -42,7 +44,10 @@ class WorkloadStore(Protocol):
     """The desired state: one document a workload, written by people, the API and the bus alike."""
 
     def load(self) -> Sequence[Desired]:
-        """Everything that is desired; what cannot be read is there too, with the reason."""
+        """Everything that is desired; what cannot be read is there too, with the reason.
+
+        Raises Unavailable when it cannot be told what is desired.
+        """
 
     def read(self, identities: Iterable[str]) -> Mapping[str, Desired | None]:
         """These workloads as they are now; None: there is none of this id."""
@@ -170,3 +175,33 @@ class TrafficStore(Protocol):
 
     def save(self, ledger: Ledger, now: float) -> None:
         """Replace what is stored, atomically; it lasts through a power failure. Raises Unavailable."""
+
+
+class FragmentStore(Protocol):
+    """The operator's own fragments, and those of them that passed a trial."""
+
+    def load(self) -> Mapping[str, Fragment | GatewayError]:
+        """By name: every fragment as it lies there, or why it is none. Raises Unavailable without the directory."""
+
+    def accepted(self) -> Mapping[str, Fragment]:
+        """By name: what was kept last, if it was tried with the very Traefik that runs now."""
+
+    def keep(self, accepted: Mapping[str, Fragment]) -> None:
+        """Replace what is kept, atomically."""
+
+
+class Trial(Protocol):
+    """A throw-away Traefik."""
+
+    def complaints(self, fragments: Sequence[Fragment]) -> Sequence[Complaint]:
+        """What Traefik has against these together; nothing: it takes them. Raises Unavailable if it cannot be asked."""
+
+
+class Additions(Protocol):
+    """Files that are wanted in Traefik's directory beside the routes'."""
+
+    def files(self) -> Mapping[str, str]:
+        """File name -> text, sealed. The same object as long as nothing changed."""
+
+    def written(self, files: Mapping[str, str]) -> None:
+        """What `files` gave is in the directory now. Called often, so it costs nothing when nothing changed."""

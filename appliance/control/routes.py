@@ -4,10 +4,11 @@ Knows neither why a route is wanted nor whether Traefik takes it. Owned by the a
 """
 
 import threading
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 
 from appliance import logs
-from appliance.control.ports import RouteFiles
+from appliance.control.ports import Additions, RouteFiles
 from appliance.model import plans
 from appliance.render import dynamic, layouts
 from appliance.render.dynamic import Decision
@@ -18,10 +19,15 @@ log = logs.logger(__name__)
 
 
 class Routes:
-    """Writes decisions about routes into Traefik's directory, in the layout that suits their number."""
+    """Writes decisions about routes into Traefik's directory, in the layout that suits their number.
 
-    def __init__(self, files: RouteFiles) -> None:
+    `additions` are wanted there beside them, and written along.
+    """
+
+    def __init__(self, files: RouteFiles, additions: Additions | None = None) -> None:
         self._files = files
+        self._additions = additions
+        self._added: Mapping[str, str] = {}
         self._layout: Layout = Documented()
         self._decisions: dict[str, Decision] = {}
         self._wanted: dict[str, str] = {}
@@ -53,11 +59,13 @@ class Routes:
                 self._decisions.pop(identity, None)
             else:
                 self._decisions[identity] = decision
-        touched = self._want(self._lay_out(fresh))
+        touched = self._want(self._lay_out(fresh)) | self._add()
         on_disk = self._look()
-        touched |= on_disk.keys() - self._wanted.keys()
-        touched |= {name for name in self._wanted if name not in on_disk}
+        touched |= on_disk.keys() - self._wanted.keys() - self._added.keys()
+        touched |= {name for files in (self._wanted, self._added) for name in files if name not in on_disk}
         self._carry_out(on_disk, touched)
+        if self._additions is not None:
+            self._additions.written(self._added)
         return {identity: expectation(decision) if decision else None for identity, decision in fresh.items()}
 
     def _differs(self, identity: str, decision: Decision | None) -> bool:
@@ -81,6 +89,12 @@ class Routes:
                 self._wanted[name] = text
         return set(files)
 
+    def _add(self) -> set[str]:
+        """Take over what is wanted beside the routes; the names concerned if it is not what it was."""
+        before = self._added
+        self._added = self._additions.files() if self._additions is not None else before
+        return set() if self._added is before else {*before, *self._added}
+
     def _look(self) -> dict[str, str]:
         """What is on disk: as remembered, but for entries that somebody may have touched."""
         with self._suspecting:
@@ -94,7 +108,8 @@ class Routes:
 
     def _carry_out(self, on_disk: dict[str, str], touched: set[str]) -> None:
         current = {name: on_disk[name] for name in touched if name in on_disk}
-        wanted = {name: self._wanted[name] for name in touched if name in self._wanted}
+        everything = ChainMap(self._wanted, dict(self._added))
+        wanted = {name: everything[name] for name in touched if name in everything}
         plan = plans.diff(current, wanted)
         if not plan:
             return

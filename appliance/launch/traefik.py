@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from appliance import atomic, logs
-from appliance.adapters import files
+from appliance.adapters import files, fragment_files
 from appliance.layout import Root
 
 log = logs.logger(__name__)
@@ -42,8 +42,11 @@ class Store:
 def start(root: Root, binary: Path, environment: Mapping[str, str]) -> None:
     """Prepare and become Traefik. Returns only by raising OSError, when the binary cannot be run."""
     prepare(root)
-    arguments = [binary.name, f"--configFile={root.static_configuration}"]
-    os.execve(binary, arguments, minimal_environment(environment))
+    withdraw_untried(root, binary)
+    arguments = [binary.name, f"--configFile={root.static_configuration.absolute()}"]
+    program = binary.absolute()
+    os.chdir(root.path)  # the files with password lines are named from here
+    os.execve(program, arguments, minimal_environment(environment))
 
 
 def prepare(root: Root) -> None:
@@ -59,6 +62,14 @@ def prepare(root: Root) -> None:
                 atomic.write(store.path, json.dumps(document))
     except Exception as error:  # noqa: BLE001  a damaged file can fail in any way, and none of them keeps Traefik down
         log.error("the certificate stores could not be checked; Traefik starts with what is there", error=str(error))
+
+
+def withdraw_untried(root: Root, binary: Path) -> None:
+    """Take out fragments that no trial with this Traefik has passed. Reports what fails; never raises."""
+    try:
+        fragment_files.withdraw_untried(root.proxy, root.fragments, binary)
+    except OSError as error:
+        log.error("the fragments could not be checked; Traefik starts with what is there", error=str(error))
 
 
 def minimal_environment(environment: Mapping[str, str]) -> dict[str, str]:

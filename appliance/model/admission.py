@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from appliance.model import hosts
 from appliance.model.backends import Address, Backend, BackendPolicy
 from appliance.model.errors import Conflict, GatewayError, InvalidInput, NoGateway, Refused
+from appliance.model.reservations import Reservations
 from appliance.model.resolution import Resolutions
 from appliance.model.workloads import Workload, WorkloadType
 
@@ -22,6 +23,8 @@ class Gateway:
     addresses: frozenset[Address]
     domains: tuple[str, ...]
     policy: BackendPolicy
+    reserved: Reservations = Reservations()
+    """What the operator's own fragments have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,14 @@ class Desired:
 def host_of(workload: Workload, gateway: Gateway) -> tuple[str, str | None]:
     """The host a workload is for, and the gateway domain it lies under (None for an FQDN proxy).
 
-    Raises NoGateway, or Refused when the host breaks a rule of this gateway.
+    Raises NoGateway, Refused when the host breaks a rule of this gateway, Conflict when the operator has it.
     """
+    host, domain = _host_and_domain(workload, gateway)
+    gateway.reserved.check(workload.id, host)
+    return host, domain
+
+
+def _host_and_domain(workload: Workload, gateway: Gateway) -> tuple[str, str | None]:
     if not gateway.public:
         raise NoGateway(
             "this host is no gateway: its settings have no `public` section; add one with `ipv4` and `domains`"
@@ -94,6 +103,7 @@ def _fqdn_host(fqdn: str, gateway: Gateway) -> str:
 def route_of(workload: Workload, gateway: Gateway, resolutions: Resolutions) -> Route:
     """The route of one workload, by every rule that does not depend on other workloads. Raises Refused, NoGateway."""
     host, domain = host_of(workload, gateway)
+    _check_redirect(workload, host)
     servers: list[Backend] = []
     for backend in workload.backends:
         gateway.policy.check(backend)
@@ -110,7 +120,15 @@ def check_at_the_door(workload: Workload, gateway: Gateway, resolutions: Resolut
         return route_of(workload, gateway, resolutions).host
     for backend in workload.backends:
         gateway.policy.check(backend)
-    return host_of(workload, gateway)[0]
+    host = host_of(workload, gateway)[0]
+    _check_redirect(workload, host)
+    return host
+
+
+def _check_redirect(workload: Workload, host: str) -> None:
+    target = workload.options.redirect_to
+    if target is not None and target.host == host:
+        raise Refused(f"`options.redirect_to` leads to {host}, the workload's own host, and would never end there")
 
 
 def _resolved(backend: Backend, policy: BackendPolicy, resolutions: Resolutions) -> list[Backend]:

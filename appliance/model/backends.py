@@ -109,6 +109,8 @@ def _host(text: str, shown: str) -> str:
         return hosts.host(text) if "." in text else hosts.label(text)
     if text.startswith("[") != isinstance(address, IPv6Address) or getattr(address, "scope_id", None):
         raise InvalidInput(f"{shown}: write an IPv6 address in brackets and without a zone, IPv4 without brackets")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.compressed  # what is dialled; Pythons differ in how they write the mapped form
     return address.compressed
 
 

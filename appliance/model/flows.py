@@ -52,7 +52,6 @@ def owners_of(claims: Mapping[str, Claim]) -> dict[Endpoint, str]:
     return {
         endpoint: identities[0] if len(identities) == 1 else NOBODY
         for endpoint, identities in claimants(claims).items()
-        if any(claims[identity].tls_passthrough for identity in identities)
     }
 
 

@@ -41,7 +41,7 @@ def _line(value: Any, shown: str) -> str:
     user, colon, hashed = value.partition(":")
     if not colon or not _USER.fullmatch(user):
         raise InvalidInput(
-            f"{shown} must begin with a user and a colon: a user is 1 to 64 letters, digits and the characters . _ @ + -"
+            f"{shown} must begin with a user and a colon: a user is 1 to 64 letters, digits and any of ._@+-"
         )
     bcrypt = _BCRYPT.fullmatch(hashed)
     if bcrypt and not _LEAST_COST <= int(bcrypt[1]) <= _MOST_COST:

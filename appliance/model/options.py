@@ -154,12 +154,10 @@ def _network(value: Any, key: str) -> Network:
         exact = ipaddress.ip_interface(value).ip == loose.network_address
     except ValueError as error:
         raise InvalidInput(f"`{key}` holds {value[:80]!r}: write a network like 192.0.2.0/24, or an address") from error
+    if isinstance(loose, ipaddress.IPv6Network) and ("%" in value or loose.network_address.ipv4_mapped):
+        raise InvalidInput(f"`{key}` holds {value!r}: write IPv4 networks as IPv4, and IPv6 without a zone")
     if not exact:
         raise InvalidInput(f"`{key}` holds {value!r}, which has bits beyond its prefix: did you mean {loose}?")
-    if isinstance(loose.network_address, ipaddress.IPv6Address) and (
-        loose.network_address.ipv4_mapped or loose.network_address.scope_id
-    ):
-        raise InvalidInput(f"`{key}` holds {value!r}: write IPv4 networks as IPv4, and IPv6 without a zone")
     return loose
 
 
@@ -225,14 +223,20 @@ def _backend_tls(value: Any, key: str) -> BackendTls:
     name = values.get("server_name")
     if name is not None and not isinstance(name, str):
         raise InvalidInput(f"`{key}.server_name` is {documents.kind(name)}: it must be the host in the certificate")
-    return BackendTls(verify, None if name is None else hosts.host(name) if "." in name else hosts.label(name), ca)
+    return BackendTls(verify, None if name is None else _server_name(name, f"{key}.server_name"), ca)
+
+
+def _server_name(text: str, key: str) -> str:
+    try:
+        return hosts.host(text) if "." in text else hosts.label(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"`{key}`: {error}") from error
 
 
 def _timeouts(value: Any, key: str) -> Timeouts:
     values = _section(value, key, [item.name for item in fields(Timeouts)])
-    given = {name: item for name, item in values.items() if item is not None}
     read = durations.milliseconds
-    return Timeouts(**{name: read(item, f"{key}.{name}", least=100, most=3_600_000) for name, item in given.items()})
+    return Timeouts(**{name: read(item, f"{key}.{name}", least=100, most=3_600_000) for name, item in values.items()})
 
 
 def _section(value: Any, key: str, known: list[str], *, or_true: bool = False) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from appliance.model import documents, hosts
 from appliance.model.errors import InvalidInput
 
 _FORM = re.compile(r"(?:(?P<scheme>[A-Za-z]+)://)?(?P<host>[^:/?#@\[\]]+)(?::(?P<port>[0-9]{1,5}))?(?P<path>[/?#].*)?")
-# RFC 3986 §3.3 and §3.4, without `$`.
-_PATH = re.compile(r"/(?:[A-Za-z0-9._~!&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(?:\?(?:[A-Za-z0-9._~!&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?")
+_CHARACTER = r"(?:[A-Za-z0-9._~!&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})"  # RFC 3986 §3.3, without `$`
+_PATH = re.compile(rf"/{_CHARACTER}*(?:\?(?:{_CHARACTER}|\?)*)?")
 _LONGEST = 1000
 
 
@@ -54,4 +54,7 @@ def parse(value: Any, key: str) -> Redirect:
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 65536:
         raise InvalidInput(f"`{key}` has the port {port}: ports are 1 to 65535")
-    return Redirect(scheme, hosts.host(match["host"]), port, path)
+    try:
+        return Redirect(scheme, hosts.host(match["host"]), port, path)
+    except InvalidInput as error:
+        raise InvalidInput(f"`{key}`: {error}") from error

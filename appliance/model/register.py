@@ -37,8 +37,8 @@ class Register:
     """Host name of a backend -> ids of the workloads that name it."""
     _claims: dict[str, str] = field(default_factory=dict)
     """Workload id -> the host reserved for it at the door."""
-    _rejections: dict[str, tuple[Workload, str]] = field(default_factory=dict)
-    """Workload id -> the version that Traefik would not take, and its words."""
+    _rejections: dict[str, dict[Workload, str]] = field(default_factory=dict)
+    """Workload id -> the versions that Traefik would not take since its file changed last, and its words."""
     _freed: set[str] = field(default_factory=set)
     """Hosts that came free since somebody looked."""
 
@@ -56,9 +56,11 @@ class Register:
         """Take new versions (None: gone) in; the ids whose route or refusal may have changed."""
         for identity, desired in changes.items():
             self._forget_dependence(identity)
+            before = self.desired.get(identity)
+            if before is None or desired is None or before.content != desired.content:
+                self._rejections.pop(identity, None)
             if desired is None:
                 self.desired.pop(identity, None)
-                self._rejections.pop(identity, None)
             else:
                 self.desired[identity] = desired
                 for host in _backend_hosts(desired):
@@ -85,18 +87,26 @@ class Register:
         if self.holders.setdefault(host, identity) == identity:
             self._claims[identity] = host
 
-    def reject(self, identity: str, words: str, fallback: Workload | None) -> None:
+    def release(self, identity: str) -> None:
+        """Let somebody else claim the host of a workload that is being deleted, before its route is gone."""
+        route = self.routes.get(identity)
+        if route is not None:
+            self._free(route.host, identity)
+        self._end_claim(identity)
+
+    def reject(self, identity: str, words: str, fallback: Workload | None) -> set[str]:
         """Traefik will not take the live version: keep it out until its input changes, and go back to `fallback`.
 
-        Takes effect with the next `update` of this workload, or of anything else that makes it judged anew.
+        Returns the ids whose route or refusal may have changed.
         """
         route = self.routes.get(identity)
         if route is None:
-            return
-        self._rejections[identity] = (route.workload, words)
+            return set()
+        self._rejections.setdefault(identity, {})[route.workload] = words
         self._end(identity)
         if fallback is not None and fallback != route.workload:
             self.restore({identity: fallback}, {identity})
+        return self._evaluate([identity])
 
     def backend_hosts(self) -> set[str]:
         """Every host name that workloads give as a backend."""
@@ -134,8 +144,8 @@ class Register:
     def _admitted(self, desired: Desired) -> Route:
         if isinstance(desired.content, InvalidInput):
             raise desired.content
-        rejected, words = self._rejections.get(desired.id, (None, ""))
-        if rejected == desired.content:
+        words = self._rejections.get(desired.id, {}).get(desired.content)
+        if words is not None:
             raise Refused(f"Traefik rejected it: {words}; change the workload, and it is tried again")
         route = admission.route_of(desired.content, self.gateway, self.resolutions)
         try:
@@ -151,9 +161,12 @@ class Register:
         if live is None:
             return
         try:
-            self._live(identity, admission.route_of(live.workload, self.gateway, self.resolutions))
+            route = admission.route_of(live.workload, self.gateway, self.resolutions)
+            admission.check_free(route.host, identity, self.holders)  # it was deleted, and somebody else let in
         except GatewayError:
             self._end(identity)
+        else:
+            self._live(identity, route)
 
     def _live(self, identity: str, route: Route) -> None:
         before = self.routes.get(identity)

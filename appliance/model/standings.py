@@ -59,7 +59,10 @@ class WorkloadView:
     certificate: Certificate
 
     def document(self) -> dict[str, Any]:
-        """The JSON form: `{id, type, host, tls_passthrough, backends, state, reason, certificate: {state, reason}}`."""
+        """The JSON form: `{id, type, host, tls_passthrough, backends, options, state, reason, certificate}`.
+
+        `certificate` is `{state, reason}`. Of `options.basic_auth` only the number of users is told.
+        """
         content = self.content
         return {
             "id": self.id,
@@ -67,6 +70,7 @@ class WorkloadView:
             "host": self.host,
             "tls_passthrough": content.tls_passthrough if content else None,
             "backends": [str(backend) for backend in content.backends] if content else [],
+            "options": content.options.shown() if content else {},
             "state": self.standing.state.value,
             "reason": self.standing.reason,
             "certificate": {"state": self.certificate.state.value, "reason": self.certificate.reason},

@@ -174,11 +174,15 @@ def awaits_farewell(ledger: Ledger, claims: Mapping[str, Claim]) -> bool:
 
 
 def claimants(claims: Mapping[str, Claim]) -> dict[Endpoint, list[str]]:
-    """Endpoint -> the ids of the workloads that send traffic there, terminated or passed through, in order."""
-    found: dict[Endpoint, list[str]] = {}
-    for identity in sorted(claims):
-        for endpoint in claims[identity].endpoints:
-            found.setdefault(endpoint, []).append(identity)
+    """Each passthrough backend -> the ids of all workloads that send traffic there, terminated or passed through."""
+    found: dict[Endpoint, list[str]] = {
+        endpoint: [] for claim in claims.values() if claim.tls_passthrough for endpoint in claim.endpoints
+    }
+    if found:
+        for identity, claim in claims.items():
+            for endpoint in claim.endpoints:
+                if endpoint in found:
+                    found[endpoint].append(identity)
     return found
 
 
@@ -226,7 +230,7 @@ def _unmeasured(identity: str, claim: Claim, shared: Mapping[Endpoint, list[str]
     if problem:
         return problem
     for address, port in sorted(claim.endpoints & shared.keys()):
-        others = ", ".join(other for other in shared[address, port] if other != identity)
+        others = ", ".join(sorted(other for other in shared[address, port] if other != identity))
         return (
             f"its backend {address} port {port} is also a backend of {others}, and their connections cannot be told "
             "apart: give each a port or an address of its own"
@@ -240,5 +244,7 @@ def missing(what: str, now: float) -> str:
 
 
 def _former(ledger: Ledger, claims: Mapping[str, Claim], now: float) -> dict[Endpoint, Former]:
+    if not ledger.former:
+        return {}
     claimed = {endpoint for claim in claims.values() for endpoint in claim.endpoints}
     return {end: one for end, one in ledger.former.items() if one.until > now and end not in claimed}

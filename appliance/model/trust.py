@@ -23,7 +23,7 @@ def certificates(value: Any, key: str) -> str:
     if len(value) > _LONGEST:
         raise InvalidInput(f"`{key}` has {len(value)} characters: at most {_LONGEST} are taken")
     if "PRIVATE KEY" in value:
-        raise InvalidInput(f"`{key}` holds a private key: give certificates only, and make a new key, this one is known")
+        raise InvalidInput(f"`{key}` holds a private key: give certificates only, and make a new key")
     try:
         found = x509.load_pem_x509_certificates(value.encode())
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Routes into Traefik's dynamic configuration, and what Traefik's API must then report.
 
-The documented form: one file a workload, router `<id>-route`, service `<id>`. Nothing a tenant wrote is passed on as
+The documented form: one file a workload, router `<id>-route`, service `<id>`; a second file holds the password lines
+of a workload that has any. Nothing a tenant wrote is passed on as
 text: ids, hosts and addresses have been validated character by character before they arrive here, and the one place
 that writes a rule checks it again, since Traefik reads these files as templates.
 
@@ -17,6 +18,7 @@ from typing import Any
 import yaml
 
 from appliance.model.admission import Route
+from appliance.render import balancing, middlewares
 
 HTTP_RESOLVER = "resolver"
 DNS_RESOLVER = "dnsresolver"
@@ -51,14 +53,28 @@ def router_name(identity: str) -> str:
 def document(decision: Decision) -> dict[str, Any]:
     """The dynamic configuration of one route in the documented form."""
     route = decision.route
-    if route.workload.tls_passthrough:
-        return {"tcp": {"routers": {router_name(route.id): tcp_router(route)}, "services": {route.id: service(route)}}}
+    is_tcp = route.workload.tls_passthrough
+    router = tcp_router(route) if is_tcp else {**http_router(route), "tls": tls(decision)}
     section = {
-        "routers": {router_name(route.id): {**http_router(route), "tls": tls(decision)}},
-        "services": {route.id: service(route)},
+        "routers": {router_name(route.id): router},
+        "middlewares": (middlewares.tcp if is_tcp else middlewares.http)(route),
+        "services": {route.id: balancing.service(route)},
+        "serversTransports": balancing.transports(route),
     }
-    transports = servers_transports(route)
-    return {"http": {**section, **({"serversTransports": transports} if transports else {})}}
+    # Traefik takes an empty section for an error.
+    return {"tcp" if is_tcp else "http": {name: content for name, content in section.items() if content}}
+
+
+def files(decision: Decision) -> dict[str, str]:
+    """The files of one route in the documented form, by name."""
+    route_file = {file_name(decision.route.id): text(document(decision))}
+    return route_file | users_files(decision.route)
+
+
+def users_files(route: Route) -> dict[str, str]:
+    """The file with a route's password lines, by name; none where there are none."""
+    lines = middlewares.users(route)
+    return {middlewares.users_file(route.id): sealed(lines)} if lines is not None else {}
 
 
 def text(content: Mapping[str, Any]) -> str:
@@ -68,6 +84,8 @@ def text(content: Mapping[str, Any]) -> str:
 
 def sealed(body: str) -> str:
     """A document's text with its seal; `body` ends with a line break."""
+    if "{{" in body:
+        raise AssertionError("a text that Traefik would take for a template reached the renderer")
     return f"{body}{_SEAL}{_digest(body)}\n"
 
 
@@ -79,12 +97,17 @@ def is_sealed(content: str) -> bool:
 
 def http_router(route: Route) -> dict[str, Any]:
     """An HTTP router without its TLS settings."""
-    return {"rule": f"Host(`{safe(route.host)}`)", "service": route.id}
+    return {"rule": f"Host(`{safe(route.host)}`)", "service": route.id, **_using(middlewares.http(route))}
 
 
 def tcp_router(route: Route) -> dict[str, Any]:
     """A TCP router that passes TLS through."""
-    return {"rule": f"HostSNI(`{safe(route.host)}`)", "service": route.id, "tls": {"passthrough": True}}
+    rule, used = f"HostSNI(`{safe(route.host)}`)", _using(middlewares.tcp(route))
+    return {"rule": rule, "service": route.id, **used, "tls": {"passthrough": True}}
+
+
+def _using(found: middlewares.Middlewares) -> dict[str, list[str]]:
+    return {"middlewares": list(found)} if found else {}
 
 
 def tls(decision: Decision) -> dict[str, Any]:
@@ -99,26 +122,6 @@ def tls(decision: Decision) -> dict[str, Any]:
 def domain_tls(domain: str) -> dict[str, Any]:
     """The TLS settings of everything under a gateway domain: one certificate, for the apex and the wildcard."""
     return {"certResolver": DNS_RESOLVER, "domains": [{"main": safe(domain), "sans": [f"*.{domain}"]}]}
-
-
-def service(route: Route) -> dict[str, Any]:
-    """The service of a route, of either protocol."""
-    if route.workload.tls_passthrough:
-        return {"loadBalancer": {"servers": [{"address": server.socket_address} for server in route.servers]}}
-    balancer: dict[str, Any] = {"servers": [{"url": str(server)} for server in route.servers]}
-    if servers_transports(route):
-        balancer["serversTransport"] = route.id
-    return {"loadBalancer": balancer}
-
-
-def servers_transports(route: Route) -> dict[str, Any]:
-    """How the gateway speaks TLS to a route's backends; empty where it does not.
-
-    Backends carry certificates of their own making: the gateway encrypts to them and does not judge them.
-    """
-    if route.workload.tls_passthrough or all(server.scheme != "https" for server in route.servers):
-        return {}
-    return {route.id: {"insecureSkipVerify": True}}
 
 
 def safe(host: str) -> str:

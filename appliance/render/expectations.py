@@ -1,7 +1,9 @@
 """What Traefik's API must report once a route is live, however the route was laid out in files.
 
 A router carries its TLS itself or has it from a parent (https://doc.traefik.io/traefik/routing/routers/, multi-layer
-routing). What counts is the same for both: the rule, the service, its servers, and which certificate is asked for.
+routing). What counts is the same for both: the rule, the middlewares, the service with its servers and options, and
+which certificate is asked for. Names of middlewares and transports carry a digest of their content (see
+`render.middlewares`), so to compare the names is to compare the content.
 """
 
 from collections.abc import Mapping
@@ -10,6 +12,9 @@ from typing import Any
 
 from appliance.render import dynamic
 from appliance.render.dynamic import Decision
+
+_BALANCER_OPTIONS = {"serversTransport": "transport", "healthCheck": "health check", "sticky": "cookie"}
+"""What the API calls the options of a load balancer that this project sets -> what people call it."""
 
 Found = Mapping[str, Any] | None
 """What the API answered; None: there is no such thing."""
@@ -25,8 +30,10 @@ class Expectation:
     service_name: str
     router: Mapping[str, Any]
     host: str
+    middlewares: tuple[str, ...]
     servers: tuple[Mapping[str, str], ...]
-    servers_transport: str | None
+    balancer: Mapping[str, Any]
+    """The load balancer's options, of which the API must report each, and none besides these kinds."""
 
     def unmet(self, router: Found, service: Found, parent: Found) -> str | None:
         """None when Traefik reports this route as it was rendered, else what is still missing."""
@@ -36,16 +43,26 @@ class Expectation:
             return "Traefik does not have the service yet"
         if parent_name(router) is not None and parent is None:
             return "Traefik does not have the router above it yet"
+        differing = self._differing_router(router, parent) or self._differing_service(service)
+        return f"Traefik still has {differing}" if differing else None
+
+    def _differing_router(self, router: Mapping[str, Any], parent: Found) -> str | None:
         for key in ("rule", "service"):
             if router.get(key) != self.router[key]:
-                return f"Traefik still has another {key} for the router"
+                return f"another {key} for the router"
+        if tuple(router.get("middlewares") or ()) != self.middlewares:
+            return "other middlewares for the router"
         if not self._has_tls((parent or router).get("tls"), is_shared=parent is not None):
-            return "Traefik still has other TLS settings for the router"
+            return "other TLS settings for the router"
+        return None
+
+    def _differing_service(self, service: Mapping[str, Any]) -> str | None:
         balancer = service.get("loadBalancer", {})
         if tuple(balancer.get("servers") or ()) != self.servers:
-            return "Traefik still has other servers for the service"
-        if balancer.get("serversTransport") != self.servers_transport:
-            return "Traefik still has another transport for the service"
+            return "other servers for the service"
+        for key, shown in _BALANCER_OPTIONS.items():
+            if not _covers(balancer.get(key), self.balancer.get(key)):
+                return f"another {shown} for the service"
         return None
 
     def _has_tls(self, reported: Any, *, is_shared: bool) -> bool:
@@ -67,17 +84,27 @@ def expectation(decision: Decision) -> Expectation:
     """What the API must report of a route that was rendered by `decision`."""
     protocol, section = next(iter(dynamic.document(decision).items()))
     identity = decision.route.id
-    balancer = section["services"][identity]["loadBalancer"]
-    transport = balancer.get("serversTransport")
+    router = section["routers"][dynamic.router_name(identity)]
+    balancer = dict(section["services"][identity]["loadBalancer"])
+    if "serversTransport" in balancer:
+        balancer["serversTransport"] += "@file"
     return Expectation(
         protocol=protocol,
         router_name=f"{dynamic.router_name(identity)}@file",
         service_name=f"{identity}@file",
-        router=section["routers"][dynamic.router_name(identity)],
+        router=router,
         host=decision.route.host,
-        servers=tuple(balancer["servers"]),
-        servers_transport=f"{transport}@file" if transport else None,
+        middlewares=tuple(f"{name}@file" for name in router.get("middlewares", ())),
+        servers=tuple(balancer.pop("servers")),
+        balancer=balancer,
     )
+
+
+def _covers(reported: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is reported; what Traefik adds to it are its defaults."""
+    if isinstance(reported, Mapping) and isinstance(wanted, Mapping):
+        return all(_covers(reported.get(key), value) for key, value in wanted.items())
+    return bool(reported == wanted)
 
 
 def parent_name(router: Mapping[str, Any]) -> str | None:

@@ -11,12 +11,13 @@ as long as it is there, and not one request falls between the two.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance.model import prefixes
 from appliance.model.admission import Route
 from appliance.model.prefixes import Group
-from appliance.render import dynamic
+from appliance.render import balancing, dynamic, middlewares
 from appliance.render.dynamic import Decision
 
 Files = dict[str, str | None]
@@ -55,12 +56,11 @@ class Documented:
         """One file for each change."""
         files: Files = {}
         for identity, decision in changes.items():
-            name = dynamic.file_name(identity)
-            files[name] = dynamic.text(dynamic.document(decision)) if decision else None
-            if decision:
-                self._texts[name] = str(files[name])
-            else:
-                self._texts.pop(name, None)
+            fresh = dynamic.files(decision) if decision else {}
+            own = (middlewares.users_file(identity), dynamic.file_name(identity))
+            files.update((name, None) for name in own if self._texts.pop(name, None))
+            files.update(fresh)
+            self._texts |= fresh
         return files
 
     def files(self) -> Files:
@@ -73,24 +73,30 @@ class Tree:
 
     def __init__(self) -> None:
         self._decisions: dict[str, Decision] = {}
-        self._services: dict[str, str] = {}
+        self._rest: dict[str, _Rest] = {}
+        self._users: dict[str, str] = {}
 
     def update(self, changes: Mapping[str, Decision | None]) -> Files:
         """The one document anew. Only the changed workloads are rendered; the others' text is kept."""
+        files: Files = {}
         for identity, decision in changes.items():
+            if self._users.pop(middlewares.users_file(identity), None):
+                files[middlewares.users_file(identity)] = None
             if decision is None:
                 self._decisions.pop(identity, None)
-                self._services.pop(identity, None)
+                self._rest.pop(identity, None)
             else:
                 self._decisions[identity] = decision
-                self._services[identity] = f'"{identity}":{_json(dynamic.service(decision.route))}'
-        return self.files()
+                self._rest[identity] = _rest(decision.route)
+                self._users |= dynamic.users_files(decision.route)
+        return files | self.files()
 
     def files(self) -> Files:
-        """The document."""
+        """The document, and the files with password lines."""
         http, tcp = self._by_protocol()
         sections = [section for section in (self._http(http), self._tcp(tcp)) if section]
-        return {TREE_FILE: dynamic.sealed("{" + ",\n".join(sections) + "}\n") if sections else None}
+        document = dynamic.sealed("{" + ",\n".join(sections) + "}\n") if sections else None
+        return {**self._users, TREE_FILE: document}
 
     def _by_protocol(self) -> tuple[list[Decision], list[Decision]]:
         http, tcp = list[Decision](), list[Decision]()
@@ -104,21 +110,58 @@ class Tree:
         trees: dict[str | None, dict[str, Decision]] = {}
         for decision in decisions:
             trees.setdefault(decision.route.domain, {})[_name(decision.route)] = decision
-        routers = [line for domain, members in trees.items() for line in _routers(domain, members)]
-        services = [self._services[decision.route.id] for decision in decisions]
-        transports = {name: item for d in decisions for name, item in dynamic.servers_transports(d.route).items()}
-        parts = [_section("routers", routers), _section("services", services)]
-        if transports:
-            parts.append(f'"serversTransports":{_json(transports)}')
-        return '"http":{' + ",\n".join(parts) + "}"
+        routers = [line for domain, members in trees.items() for line in self._routers(domain, members)]
+        return self._protocol("http", routers, decisions)
 
     def _tcp(self, decisions: list[Decision]) -> str:
         """TCP routers know no parents: they stay as they are."""
         if not decisions:
             return ""
-        routers = [f'"{dynamic.router_name(d.route.id)}":{_json(dynamic.tcp_router(d.route))}' for d in decisions]
-        services = [self._services[decision.route.id] for decision in decisions]
-        return '"tcp":{' + ",\n".join([_section("routers", routers), _section("services", services)]) + "}"
+        names = [decision.route.id for decision in decisions]
+        routers = [f'"{dynamic.router_name(name)}":{{{self._rest[name].router}}}' for name in names]
+        return self._protocol("tcp", routers, decisions)
+
+    def _routers(self, domain: str | None, members: Mapping[str, Decision]) -> Iterator[str]:
+        """The parents and children of one tree, as JSON members. `members` by name below the domain, or by host."""
+        names = sorted(members)
+        for group in prefixes.partition(names, prefixes.largest_group(len(names))):
+            parent = f"_{domain or 'fqdn'}__{group.label}"  # no host has an underscore, no workload id starts with one
+            decisions = [members[name] for name in group.names]
+            yield f'"{parent}":{_json(_parent(domain, group, decisions))}'
+            for decision in decisions:
+                identity = decision.route.id
+                yield f'"{dynamic.router_name(identity)}":{{{self._rest[identity].router},"parentRefs":["{parent}"]}}'
+
+    def _protocol(self, protocol: str, routers: list[str], decisions: list[Decision]) -> str:
+        rests = [self._rest[decision.route.id] for decision in decisions]
+        sections = {
+            "routers": routers,
+            "middlewares": [rest.middlewares for rest in rests if rest.middlewares],
+            "services": [rest.service for rest in rests],
+            "serversTransports": [rest.transports for rest in rests if rest.transports],
+        }
+        parts = [_section(name, members) for name, members in sections.items() if members]
+        return f'"{protocol}":{{' + ",\n".join(parts) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What does not depend on the other workloads, as JSON members."""
+
+    router: str
+    middlewares: str
+    service: str
+    transports: str
+
+
+def _rest(route: Route) -> _Rest:
+    is_tcp = route.workload.tls_passthrough
+    return _Rest(
+        router=_members(dynamic.tcp_router(route) if is_tcp else dynamic.http_router(route)),
+        middlewares=_members(middlewares.tcp(route) if is_tcp else middlewares.http(route)),
+        service=_members({route.id: balancing.service(route)}),
+        transports=_members(balancing.transports(route)),
+    )
 
 
 def suitable(count: int, current: Layout) -> Layout:
@@ -126,21 +169,6 @@ def suitable(count: int, current: Layout) -> Layout:
     if isinstance(current, Tree):
         return Documented() if count < DOCUMENTED_BELOW else current
     return Tree() if count >= TREE_FROM else current
-
-
-def _routers(domain: str | None, members: Mapping[str, Decision]) -> Iterator[str]:
-    """The parents and children of one tree, as JSON members. `members` by name below the domain, or by host."""
-    names = sorted(members)
-    for group in prefixes.partition(names, prefixes.largest_group(len(names))):
-        parent = f"_{domain or 'fqdn'}__{group.label}"  # no host has an underscore, no workload id starts with one
-        decisions = [members[name] for name in group.names]
-        yield f'"{parent}":{_json(_parent(domain, group, decisions))}'
-        for decision in decisions:
-            identity = decision.route.id
-            yield (
-                f'"{dynamic.router_name(identity)}":{{"rule":"Host(`{dynamic.safe(decision.route.host)}`)",'
-                f'"service":"{identity}","parentRefs":["{parent}"]}}'
-            )
 
 
 def _parent(domain: str | None, group: Group, decisions: list[Decision]) -> dict[str, Any]:
@@ -163,6 +191,10 @@ def _name(route: Route) -> str:
 
 def _section(name: str, members: list[str]) -> str:
     return f'"{name}":{{' + ",\n".join(members) + "}"
+
+
+def _members(value: Mapping[str, Any]) -> str:
+    return _json(value)[1:-1]
 
 
 def _json(value: Any) -> str:

@@ -59,8 +59,8 @@ def served(verbs: Verbs, path: Path) -> Iterator[Path]:
 
 def connected(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(path))  # without a timeout it waits where the backlog is full, with one it fails
     sock.settimeout(TIMEOUT)
-    sock.connect(str(path))
     return sock
 
 

@@ -78,7 +78,7 @@ def test_the_later_change_is_the_younger(store: WorkloadStore) -> None:
 def test_what_cannot_be_read_is_there_with_its_reason(store: FakeWorkloadStore | DamagingFiles) -> None:
     store.put(workload("a"))
     store.damage("a", "half a file")
-    for found in (list(store.load())[0], store.read(["a"])["a"]):
+    for found in (next(iter(store.load())), store.read(["a"])["a"]):
         assert found is not None
         assert found.id == "a"
         assert isinstance(found.content, InvalidInput)

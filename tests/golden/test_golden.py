@@ -18,7 +18,7 @@ from appliance.model.admission import Gateway, Route
 from appliance.model.backends import BackendPolicy
 from appliance.model.errors import GatewayError
 from appliance.model.resolution import Resolution
-from appliance.render import dns_records, dynamic, static, supervision
+from appliance.render import dns_records, dynamic, layouts, static, supervision
 from appliance.render.dynamic import Decision
 from appliance.settings import Settings
 
@@ -43,6 +43,24 @@ KNOWN = {
 def _route(text: str) -> Route:
     workload = workloads.parse("37-2039-blog", documents.parse(text.encode()))
     return admission.route_of(workload, GATEWAY, KNOWN)
+
+
+def _files(text: str) -> str:
+    """All files of one workload in the documented layout."""
+    return _listing(dynamic.files(Decision(_route(text), orders_certificate=True)))
+
+
+def _tree(text: str) -> str:
+    """All files of several workloads, given by their ids, in the layout for many."""
+    routes = [
+        admission.route_of(workloads.parse(identity, content), GATEWAY, KNOWN)
+        for identity, content in documents.parse(text.encode()).items()
+    ]
+    return _listing(layouts.Tree().update({route.id: Decision(route, orders_certificate=True) for route in routes}))
+
+
+def _listing(files: layouts.Files | dict[str, str]) -> str:
+    return "".join(f"# file {name}\n{content}" for name, content in sorted(files.items()))
 
 
 def _refusal(attempt: Callable[[], object]) -> str:
@@ -72,6 +90,8 @@ RENDERINGS: dict[str, Callable[[str], str]] = {
     "withheld_certificate": lambda text: dynamic.text(
         dynamic.document(Decision(_route(text), orders_certificate=False))
     ),
+    "workload_options": _files,
+    "tree_of_routers": _tree,
     "workload_refused": lambda text: _refusal(lambda: _route(text)),
     "static_configuration": lambda text: static.text(_settings(text), ROOT),
     "dns_records": lambda text: dns_records.text(dns_records.records(_settings(text))),

@@ -1,10 +1,12 @@
-"""`python -m tests.peers.authority ROOT ADDRESS:PORT [PER_SECOND]`: the DNS side of the daemon, alone in a process.
+"""`python -m tests.peers.authority ROOT ADDRESS:PORT PER_SECOND ZONES BUSY`: the DNS side of the daemon, alone.
 
-Authority, challenge socket and store, put together as the daemon does it, for tests and benchmarks that want nothing
-else to move. PER_SECOND: rate limiting; without it there is none.
+Authority, challenge socket and store in a process of their own, put together as the daemon does it, for tests and
+benchmarks that want nothing else to move. PER_SECOND: rate limiting, 0 for none. BUSY: 1 to plan and render 10,000
+workloads in the same process all the time.
 """
 
 import contextlib
+import socket
 import sys
 import threading
 import time
@@ -19,19 +21,22 @@ from appliance.adapters.dns import DnsServer
 from appliance.control.challenges import Challenges
 from appliance.model.rate_limits import RateLimit
 from appliance.model.zones import zones_of
-from tests.peers import nameservers
-from tests.peers.launching import Launched
+from tests.peers import nameservers, planning
+from tests.peers.launching import Launched, PeerError
 
 DOMAIN: Final = "gw.example.com"
 APEX: Final = f"_acme-challenge.{DOMAIN}"
 
 
 @contextlib.contextmanager
-def running(root: Path, address: str = "127.0.0.1", per_second: int = 0, zones: int = 1) -> Iterator[Launched]:
+def running(
+    root: Path, address: str = "127.0.0.1", *, per_second: int = 0, zones: int = 1, is_busy: bool = False
+) -> Iterator[Launched]:
     """The authority with its root at `root`, on a free port (`port_of`), until the block ends."""
     port = nameservers.free_port()
     (root / "run").mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "tests.peers.authority", str(root), f"{address}:{port}", str(per_second), str(zones)]
+    values = (root, f"{address}:{port}", per_second, zones, int(is_busy))
+    argv = [sys.executable, "-m", "tests.peers.authority", *map(str, values)]
     program = Launched(argv, root / "authority.log", cwd=Path(__file__).parents[2])
     try:
         program.until(lambda: nameservers.answers(port), "the authority answers")
@@ -45,18 +50,37 @@ def port_of(program: Launched) -> int:
     return int(str(program.process.args[4]).rpartition(":")[2])  # type: ignore[index]
 
 
-def main(root: str, listen: str, per_second: str = "0", zones: str = "1") -> None:
+def present(root: Path, name: str, value: str, verb: str = "present") -> float:
+    """Present (or clean up) over the challenge socket, as the hook does; the seconds it took."""
+    started = time.perf_counter()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(root / "run" / "challenge.sock"))
+        sock.settimeout(10)
+        sock.sendall(f'{{"verb": "{verb}", "fqdn": "{name}", "value": "{value}"}}\n'.encode())
+        answer = sock.recv(4096)
+    if not answer.startswith(b'{"ok": true'):
+        raise PeerError(f"the authority refused: {answer!r}")
+    return time.perf_counter() - started
+
+
+def apex(number: int) -> str:
+    """The zone of this number: 0 is `APEX`."""
+    return f"_acme-challenge.{number}.example" if number else APEX
+
+
+def main(root: str, listen: str, per_second: str, zones: str, is_busy: str) -> None:
     """Serve until killed."""
     logs.configure("warning")
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0005)  # as the daemon
     address, _, port = listen.rpartition(":")
     limit = RateLimit(int(per_second)) if int(per_second) else None
     authority = DnsServer([(address, int(port))], rate_limit=limit)
     challenges = Challenges(authority, ChallengeFiles(Path(root) / "state" / "challenges.json"), time.time)
-    domains = [DOMAIN, *(f"{number}.example" for number in range(1, int(zones)))]
-    challenges.set_zones(zones_of(domains, ["_acme-challenge"], [], None))
+    challenges.set_zones(zones_of([], [], map(apex, range(int(zones))), None))
     authority.start()
     ChallengeSocket(Path(root) / "run" / "challenge.sock", challenges.present, challenges.clean_up).start()
+    if int(is_busy):
+        planning.plan_for_ever()
     threading.Event().wait()
 
 

@@ -75,6 +75,8 @@ class Backend:
     ) -> None:
         self.name = name
         self.requests = 0
+        self.ca_pem = ""
+        """With TLS: the CA that vouches for it, as PEM text."""
         self._gate = threading.Event()
         self._gate.set()
         self._counting = threading.Lock()
@@ -128,7 +130,9 @@ class Backend:
 
     def _speak_tls(self, names: tuple[str, ...]) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        trustme.CA(organization_name=CA_NAME).issue_cert(*names).configure_cert(context)
+        authority = trustme.CA(organization_name=CA_NAME)
+        authority.issue_cert(*names).configure_cert(context)
+        self.ca_pem = authority.cert_pem.bytes().decode("ascii")
         # The handshake happens in the request's own thread: a client that says nothing must not hold the others up.
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 

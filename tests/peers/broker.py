@@ -3,14 +3,19 @@
 import os
 import signal
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.peers.launching import Launched, await_result
 
 REDIS_SERVER: Final = "/usr/bin/redis-server"
+_ADDRESS: Final = "127.0.0.1"
 
 
 class Broker:
@@ -20,48 +25,63 @@ class Broker:
     """
 
     def __init__(
-        self, directory: Path, *, password: str | None = None, persistent: bool = True, address: str = "127.0.0.1"
+        self,
+        directory: Path,
+        *,
+        password: str | None = None,
+        persistent: bool = True,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.socket = directory / "redis.sock"
         self.password = password
-        self.address = address
-        self.port = _free_port(address)
+        self.port = _free_port()
         self._persistent = persistent
+        self._options = dict(options or {})
         self._program: Launched | None = None
         self.start()
 
     @property
     def unix_url(self) -> str:
         """The address of the socket, in the form of the original's start line."""
-        return f"unix://{self.socket}"
+        secret = f"{quote(self.password, safe='')}@" if self.password else ""
+        return f"unix://{secret}{self.socket}"
 
     @property
     def tcp_url(self) -> str:
         """The TCP address, with the password where the original's callers put it."""
-        secret = f"{self.password}@" if self.password else ""
-        return f"tcp://{secret}{self.address}:{self.port}"
+        secret = f"{quote(self.password, safe='')}@" if self.password else ""
+        return f"tcp://{secret}{_ADDRESS}:{self.port}"
+
+    @property
+    def redis_url(self) -> str:
+        """The TCP address as other programs write it, database 0."""
+        secret = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{secret}{_ADDRESS}:{self.port}/0"
 
     @property
     def client(self) -> redis.Redis:
-        """A new client of the administrator's."""
-        return redis.Redis(unix_socket_path=str(self.socket), password=self.password, socket_timeout=10)
+        """A new client of the administrator's. It repeats nothing by itself, so whatever is there was said once."""
+        never = Retry(NoBackoff(), 0)
+        return redis.Redis(unix_socket_path=str(self.socket), password=self.password, socket_timeout=10, retry=never)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         values = {
             "port": str(self.port),
-            "bind": self.address,
+            "bind": _ADDRESS,
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
             "dir": str(self.directory),
-            "save": "",
+            "save": '""',
             "appendonly": "yes" if self._persistent else "no",
             "appendfsync": "always",
             **({"requirepass": self.password} if self.password else {}),
         }
-        options = [word for key, value in values.items() for word in (f"--{key}", value)]
-        self._program = Launched([REDIS_SERVER, *options], self.directory / "redis.log")
+        file = self.directory / "redis.conf"
+        lines = [f"{key} {value}\n" for key, value in (values | self._options).items()]
+        file.write_text("".join(lines), encoding="utf-8")
+        self._program = Launched([REDIS_SERVER, str(file)], self.directory / "redis.log")
         self._program.until(self._answers, "redis answers")
 
     def stop(self) -> None:
@@ -100,8 +120,8 @@ class Broker:
             raise OSError(str(error)) from error
 
 
-def _free_port(address: str) -> int:
+def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((address, 0))
+        probe.bind((_ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port

@@ -84,13 +84,14 @@ def fetch(
     ca: str | None = None,
     method: str = "GET",
     body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """One HTTPS request; with `ca` (PEM text) the certificate must be valid for `host`."""
     with connected(host, address, port, trusting(ca)) as secure:
         der = secure.getpeercert(binary_form=True)
         if der is None:
             raise ssl.SSLError("the server showed no certificate")
-        return _exchange(secure, host, path, method, body, Certificate.from_der(der))
+        return _exchange(secure, host, path, method, body, Certificate.from_der(der), headers)
 
 
 def fetch_plain(host: str, path: str = "/", *, address: str = addresses.GATEWAY, port: int = 80) -> Answer:
@@ -106,11 +107,17 @@ def certificate_served(host: str, address: str = addresses.GATEWAY, port: int = 
 
 
 def _exchange(
-    connection: socket.socket, host: str, path: str, method: str, body: bytes | None, certificate: Certificate | None
+    connection: socket.socket,
+    host: str,
+    path: str,
+    method: str,
+    body: bytes | None,
+    certificate: Certificate | None,
+    own_headers: Mapping[str, str] | None = None,
 ) -> Answer:
     client = http.client.HTTPConnection(host)
     client.sock = connection
-    client.request(method, path, body=body, headers={"Host": host, "Connection": "close"})
+    client.request(method, path, body=body, headers={"Host": host, "Connection": "close", **(own_headers or {})})
     with client.getresponse() as answer:
         text = answer.read().decode("utf-8", errors="replace")
         headers = {name.lower(): value for name, value in answer.getheaders()}

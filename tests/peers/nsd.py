@@ -6,7 +6,7 @@ served.
 
 import itertools
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from tests.peers import addresses
 from tests.peers.launching import Launched
 
 CHALLENGE_LABELS: Final = ("_acme-challenge", "__acme-challenge")
+_TTL: Final = 60
 
 _CONFIGURATION: Final = """\
 server:
@@ -51,6 +52,7 @@ class Nsd:
         self._zone = zone
         self._address = address
         self._serials = itertools.count(1)
+        self._changed: Callable[[], None] = lambda: None
         self._records: dict[str, tuple[str, ...]] = {zone: (f"NS ns.{zone}.",), f"ns.{zone}": (f"A {address}",)}
         self._write(next(self._serials))
         configuration = directory / "nsd.conf"
@@ -68,6 +70,11 @@ class Nsd:
         self._write(serial)
         self.program.process.send_signal(signal.SIGHUP)
         self.program.until(lambda: self._serial() == serial, f"NSD serves serial {serial}")
+        self._changed()
+
+    def tell(self, changed: Callable[[], None]) -> None:
+        """Call this after every change: how a resolver is made to forget what it knew."""
+        self._changed = changed
 
     def add_gateway(self, domain: str = addresses.DOMAIN, *ips: str) -> None:
         """What an operator creates for a gateway domain: its address, the wildcard, both delegations."""
@@ -84,8 +91,8 @@ class Nsd:
         self.program.stop()
 
     def _write(self, serial: int) -> None:
-        soa = f"{self._zone}. 0 SOA ns.{self._zone}. admin.{self._zone}. {serial} 3600 600 86400 0"
-        lines = [f"{owner}. 0 {line}" for owner, kept in self._records.items() for line in kept]
+        soa = f"{self._zone}. {_TTL} SOA ns.{self._zone}. admin.{self._zone}. {serial} 3600 600 86400 {_TTL}"
+        lines = [f"{owner}. {_TTL} {line}" for owner, kept in self._records.items() for line in kept]
         path = self._directory / f"{self._zone}.zone"
         path.write_text("\n".join([soa, *lines, ""]), encoding="ascii")
 

@@ -1,9 +1,10 @@
-"""Unbound, the only resolver in the namespace: what a real CA asks through, with 0x20 and without caching.
+"""Unbound, the only resolver in the namespace: what a real CA asks through, with 0x20, keeping answers for their TTL.
 
 It has no root: `test` is resolved from the parent's server downwards, every other name does not exist.
 """
 
 import dataclasses
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +32,10 @@ server:
   use-caps-for-id: yes
   do-not-query-localhost: no
   do-ip6: yes
-  # A CA looks afresh every time, and a server that was down a moment ago is asked again.
-  cache-max-ttl: 0
-  cache-max-negative-ttl: 0
+  # As public CAs do: an answer is kept for its TTL, a minute at most. A value served with a TTL is found to be stale.
+  cache-max-ttl: 60
+  cache-max-negative-ttl: 60
+  # A server that was down a moment ago is asked again.
   infra-host-ttl: 0
   infra-keep-probing: yes
   # Unbound keeps the special-use names to itself unless told otherwise (RFC 6761).
@@ -43,7 +45,9 @@ stub-zone:
   name: "{zone}."
   stub-addr: {parent}
 remote-control:
-  control-enable: no
+  control-enable: yes
+  control-interface: {directory}/control.sock
+  control-use-cert: no
 """
 
 
@@ -59,13 +63,18 @@ class Unbound:
     """A recursive resolver for `test`."""
 
     def __init__(self, directory: Path, zone: str = addresses.TLD, parent: str = addresses.PARENT) -> None:
-        configuration = directory / "unbound.conf"
-        configuration.write_text(
+        self._configuration = directory / "unbound.conf"
+        self._configuration.write_text(
             _CONFIGURATION.format(directory=directory, address=addresses.RESOLVER, zone=zone, parent=parent),
             encoding="ascii",
         )
-        self.program = Launched(["unbound", "-d", "-p", "-c", str(configuration)], directory / "unbound.log")
+        self.program = Launched(["unbound", "-d", "-p", "-c", str(self._configuration)], directory / "unbound.log")
         self.program.until(lambda: resolve(zone, "SOA", timeout=0.05).values, "Unbound answers")
+
+    def forget(self) -> None:
+        """Drop every cached answer, as if a minute had passed."""
+        argv = ["unbound-control", "-c", str(self._configuration), "flush_zone", "."]
+        subprocess.run(argv, check=True, capture_output=True)
 
     def stop(self) -> None:
         """End it."""

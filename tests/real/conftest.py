@@ -37,6 +37,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nsd]:
 def resolver(parent: Nsd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
     """The only resolver."""
     unbound = Unbound(tmp_path_factory.mktemp("unbound"))
+    parent.tell(unbound.forget)
     yield unbound
     unbound.stop()
 

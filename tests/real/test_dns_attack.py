@@ -114,23 +114,15 @@ def _live(root: Path, port: int, *, pairs: int, rounds: int) -> None:
     """Pairs over the challenge socket, and meanwhile `rounds` times 10,000 questions, none of them lost."""
     asked = [APEX if number % 2 else f"{random.getrandbits(32):x}.{APEX}" for number in range(10_000)]
     (root / "questions").write_text("".join(f"{name} TXT\n" for name in asked))
-    argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", root / "questions", "-n", str(rounds), "-q", "50"]
+    argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(root / "questions"), "-n", str(rounds), "-q", "50"]
     questions = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     for number in range(pairs):
         for verb in ("present", "cleanup"):
-            _ask(root, f'{{"verb": "{verb}", "fqdn": "{APEX}", "value": "{number:043}"}}\n')
+            authority.present(root, APEX, f"{number:043}", verb)
     report, _ = questions.communicate(timeout=300)
     found = re.search(r"Queries completed:\s+(\d+)", report)
     assert found is not None, report
     assert int(found[1]) == rounds * 10_000, report
-
-
-def _ask(root: Path, line: str) -> None:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10)
-        sock.connect(str(root / "run" / "challenge.sock"))
-        sock.sendall(line.encode())
-        assert sock.recv(4096).startswith(b'{"ok": true')
 
 
 def test_values_survive_a_kill_and_the_serial_rises(root: Path) -> None:

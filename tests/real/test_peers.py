@@ -103,7 +103,7 @@ def test_the_ca_issues_over_http01_and_counts_it(parent: Nsd, pebble: Pebble, le
 
 
 def test_the_baseline_hook_serves_one_value_while_a_challenge_lasts(resolver: Unbound, short_path: Path) -> None:
-    environment = os.environ | {"CERT_RUN": str(short_path)}
+    environment = os.environ | {"CERT_RUN": str(short_path), "CERT_TTL": "0"}
     for value in ("first", "second"):
         subprocess.run([BASELINE_HOOK, "present", "_acme-challenge.gw.test.", value], env=environment, check=True)
         assert resolve("_acme-challenge.gw.test", "TXT").values == (f'"{value}"',)

@@ -189,7 +189,7 @@ def test_what_the_operators_rules_leave_open_is_allowed(rules: BackendPolicy, ad
 
 def test_host_names_need_the_operators_leave() -> None:
     backend = backends.parse("http://app.internal", tls_passthrough=False)
-    with pytest.raises(Refused, match="backends.allow_hostnames: true"):
+    with pytest.raises(Refused, match=r"backends.allow_hostnames: true"):
         OPEN.check(backend)
     BackendPolicy(allow_hostnames=True).check(backend)
 

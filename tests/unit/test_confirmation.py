@@ -126,7 +126,7 @@ def test_an_update_of_one_leaves_the_others_applied(bench: Bench) -> None:
 
 
 def test_a_rejection_is_told_in_traefiks_words(bench: Bench) -> None:
-    bench.traefik.rejected["blog-route"] = "error while parsing rule"
+    bench.traefik.rejected["blog.gw"] = "error while parsing rule"
     bench.write(decision("blog"), decision("shop"))
     bench.ask()
     assert bench.answers.rejected == {"blog": "error while parsing rule"}

@@ -13,7 +13,7 @@ from appliance import atomic
 from appliance.adapters.files import AcceptedFiles, ProxyFiles, StaticConfigurationFile, WorkloadFiles
 from appliance.layout import Root
 from appliance.model import workloads
-from appliance.model.errors import GatewayError, InvalidInput
+from appliance.model.errors import GatewayError, InvalidInput, Unavailable
 from appliance.model.plans import Create
 from appliance.model.workloads import Workload
 from appliance.render import dynamic
@@ -149,8 +149,12 @@ def test_the_short_ending_is_told_and_spoils_no_file_of_the_right_one(tmp_path: 
     assert items["blog.yml"] == "rename blog.yml to blog.yaml: workload files end in .yaml"
 
 
-def test_a_missing_directory_holds_nothing(tmp_path: Path) -> None:
-    assert found(tmp_path / "missing") == {}
+def test_a_missing_directory_is_no_empty_one(tmp_path: Path) -> None:
+    files = WorkloadFiles(tmp_path / "missing")
+    with pytest.raises(Unavailable, match="is gone: bring it back"):
+        files.load()
+    with pytest.raises(Unavailable, match="is gone: bring it back"):
+        files.read(["blog"])
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +182,7 @@ def test_files_are_the_owners_alone(tmp_path: Path) -> None:
 
 def test_a_root_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(GatewayError, match="cannot make the directory .* give --root a directory"):
+    with pytest.raises(GatewayError, match=r"cannot make the directory .* give --root a directory"):
         Root(tmp_path / "file" / "root").create()
 
 

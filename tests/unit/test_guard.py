@@ -1,6 +1,7 @@
 """Traefik in FATAL ends the appliance; any other program is started again, with longer and longer pauses."""
 
 import io
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class AtOnce:
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(AtOnce, "pauses", [], raising=False)
-    monkeypatch.setattr(guard.threading, "Timer", AtOnce)
+    monkeypatch.setattr(threading, "Timer", AtOnce)
     return AtOnce.pauses
 
 

@@ -108,9 +108,8 @@ def test_no_text_fails_in_any_other_way(text: str) -> None:
     for read in (hosts.host, hosts.label):
         try:
             plain = read(text)
-        except InvalidInput as error:
-            assert len(str(error)) < 1000
-        else:
-            assert read(plain) == plain
-            assert plain.isascii()
-            assert plain == plain.lower()
+        except InvalidInput:
+            continue
+        assert read(plain) == plain
+        assert plain.isascii()
+        assert plain == plain.lower()

@@ -7,7 +7,6 @@ import socket
 import psutil
 import pytest
 
-from appliance.adapters import processes
 from appliance.adapters.processes import Listening, Transport, obstacle
 
 
@@ -72,7 +71,7 @@ def test_every_other_reason_is_told_with_the_mend(
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(processes.socket, "socket", refuse)
+    monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(psutil, "net_connections", lambda kind: [])
     found = obstacle(Listening("entrypoints.web", host, 80, "tcp"))
     assert message is None if found is None else message is not None and message in found

@@ -177,7 +177,7 @@ def test_a_claim_of_a_workload_that_never_came_ends() -> None:
 def test_what_the_proxy_will_not_take_is_out_until_it_changes() -> None:
     good, bad = name("a", "blog"), name("a", "blog", "http://10.9.9.9")
     found = register([bad, name("b", "b")])
-    found.reject("a", "invalid something", good)
+    assert found.reject("a", "invalid something", good) == {"a"}
     found.update({"a": desired(bad)})
     assert isinstance(found.refused["a"], Refused)
     assert "invalid something; change the workload" in str(found.refused["a"])
@@ -185,6 +185,22 @@ def test_what_the_proxy_will_not_take_is_out_until_it_changes() -> None:
     assert "b" not in found.refused
     found.update({"a": desired(name("a", "blog", "http://10.8.8.8"))})
     assert "a" not in found.refused
+
+
+def test_two_versions_that_are_rejected_do_not_take_turns() -> None:
+    good, bad = name("a", "blog"), name("a", "blog", "http://10.9.9.9")
+    found = register([bad])
+    found.reject("a", "one", good)
+    assert found.routes["a"].workload == good
+    found.reject("a", "other", good)
+    assert not found.routes
+    assert "Traefik rejected it: one" in str(found.refused["a"])
+
+
+def test_a_host_that_is_being_given_up_can_be_claimed_at_once() -> None:
+    found = register([name("a", "blog")])
+    found.release("a")
+    assert "blog.gw.example.com" not in found.holders
 
 
 def test_backends_by_name_wait_for_their_address_and_follow_it() -> None:
@@ -227,3 +243,13 @@ def test_whatever_happens_a_host_has_one_holder_and_nobody_waits_for_a_free_one(
         assert found.desired.keys() == found.refused.keys() | found.routes.keys()
         for error in found.refused.values():
             assert not isinstance(error, Conflict) or str(error).split()[0] in found.holders
+
+
+def test_a_deleted_workloads_host_is_not_taken_back_by_what_is_left_of_it() -> None:
+    """Deleted, its host given to somebody else, and then a spoilt file in its place, all before anybody looked."""
+    found = register([name("first", "blog")])
+    found.release("first")
+    found.claim("blog.gw.example.com", "second")
+    found.update({"first": desired(("first", "rubbish")), "second": desired(name("second", "blog"))})
+    assert list(found.routes) == ["second"]
+    assert found.holders == {"blog.gw.example.com": "second"}

@@ -1,6 +1,7 @@
-"""Before Traefik starts, what would make it start without routes or certificates is put right; it starts in any case."""
+"""Before Traefik starts, what would leave it without routes or certificates is put right; it starts in any case."""
 
 import json
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,10 +160,11 @@ def test_traefik_sees_no_secrets(root: Root) -> None:
 
 def test_starting_is_preparing_and_becoming_traefik(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[object] = []
-    monkeypatch.setattr(traefik.os, "execve", lambda *call: became.append(call))
+    monkeypatch.setattr(os, "chdir", became.append)
+    monkeypatch.setattr(os, "execve", lambda *call: became.append(call))
     traefik.start(root, Path("/opt/traefik"), {"PATH": "/bin", "GATEWAY__BROKER": "secret"})
     arguments = ["traefik", f"--configFile={root.static_configuration}"]
-    assert became == [(Path("/opt/traefik"), arguments, {"PATH": "/bin"})]
+    assert became == [root.path, (Path("/opt/traefik"), arguments, {"PATH": "/bin"})]
     assert (root.traefik / "acme.json").exists()
 
 

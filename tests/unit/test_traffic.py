@@ -22,9 +22,6 @@ RAW = Claim("raw.gw.example.com", tls_passthrough=True, endpoints=frozenset({("1
 
 IN, OUT, COUNT = "request_bytes:200:GET:http", "response_bytes:200:GET:http", "requests:200:GET:http"
 
-Page = tuple[float | None, int | None] | None
-"""One reading: when Traefik started, and the bytes in of the one service; None: the service is not there."""
-
 
 def page(process: float | None, value: int | None, name: str = IN) -> Scrape:
     return Scrape(process, {ID: {name: value}})

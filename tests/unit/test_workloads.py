@@ -95,7 +95,7 @@ def test_an_id_keeps_its_case(text: str) -> None:
     "text", ["", "-a", "_a", ".a", "a.b", "a/b", "../a", "a b", "a\n", "ä", "a" * 201, "a\x00", "{{a}}", "a`"]
 )
 def test_what_could_be_more_than_a_word_is_no_id(text: str) -> None:
-    with pytest.raises(InvalidInput, match="the workload id .* is not valid"):
+    with pytest.raises(InvalidInput, match=r"the workload id .* is not valid"):
         workloads.workload_id(text)
 
 

@@ -1,5 +1,6 @@
 """Calls: what each method takes in either signature, and what its callers get when it cannot."""
 
+import re
 from typing import Any
 
 import pytest
@@ -43,9 +44,9 @@ class FakeGateway:
         self._note("set_fqdn_proxy", identity, fqdn, backends, tls_passthrough, timeout_seconds)
         return self._view(identity, fqdn)
 
-    def delete_proxy(self, identity: str, *, timeout_seconds: float) -> bool:
+    def delete_proxy(self, identity: str, *, timeout_seconds: float) -> tuple[bool, bool]:
         self._note("delete_proxy", identity, timeout_seconds)
-        return False
+        return False, self._standing.state is not State.PENDING
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         self._note("metrics")
@@ -216,7 +217,7 @@ def test_a_set_succeeds_only_once_traefik_serves_it(method: str, standing: Stand
     told = answer(request(method, *inputs), FakeGateway(standing=standing))
     assert told.data == ZERO[method]
     assert told.error is not None
-    assert __import__("re").search(says, told.error)
+    assert re.search(says, told.error)
 
 
 @pytest.mark.parametrize(
@@ -251,10 +252,15 @@ def test_what_concerns_one_workload_keeps_its_order(asked: Request, lane: str | 
 
 def test_invalid_utf8_is_answered_and_not_obeyed() -> None:
     class Checking(FakeGateway):
-        def delete_proxy(self, identity: str, *, timeout_seconds: float) -> bool:
+        def delete_proxy(self, identity: str, *, timeout_seconds: float) -> tuple[bool, bool]:
             workloads.workload_id(identity)
-            return True
+            return True, True
 
     told = answer(request("DeleteNamedProxy", b"\xa3a\xffb"), Checking())
     assert "is not valid" in str(told.error)
     assert wire.decode_response(wire.encode_response(told)) == told
+
+
+def test_a_deletion_that_traefik_has_not_confirmed_is_not_reported_as_done() -> None:
+    told = answer(request("DeleteNamedProxy", ID), FakeGateway(standing=Standing(State.PENDING)))
+    assert "1-1-a is deleted here, and Traefik has not confirmed within 7 s" in str(told.error)

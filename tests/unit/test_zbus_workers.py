@@ -1,5 +1,6 @@
 """Workers: as many at once as there are, those of one lane in order, and an end that waits only so long."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ def test_all_workers_work_at_once_and_say_so() -> None:
     with running(3) as workers:
         assert [worker.is_busy for worker in workers.states()] == [False] * 3
         for _ in range(3):
-            workers.submit(job(lambda: void(together.wait(LONG)) or void(together.wait(LONG))))
+            workers.submit(job(lambda: void((together.wait(LONG), together.wait(LONG)))))
         together.wait(LONG)
         assert [(worker.is_busy, worker.action) for worker in workers.states()] == [
             (True, "[manager@0.0.1].Metrics()")
@@ -84,7 +85,7 @@ def test_a_stop_begins_nothing_more_and_waits_only_so_long() -> None:
     gate, begun, never = threading.Event(), threading.Event(), threading.Event()
     workers = Workers(1)
     workers.start(lambda error: pytest.fail(str(error)))
-    workers.submit(job(lambda: begun.set() or void(gate.wait(LONG))))
+    workers.submit(job(lambda: hold(begun, gate)))
     workers.submit(job(never.set))
     assert begun.wait(LONG)
     assert not workers.stop(0.01)
@@ -95,15 +96,18 @@ def test_a_stop_begins_nothing_more_and_waits_only_so_long() -> None:
 
 
 def test_what_a_job_raises_is_told() -> None:
-    told: list[BaseException] = []
-    heard = threading.Event()
+    told: queue.Queue[BaseException] = queue.Queue()
     workers = Workers(1)
-    workers.start(lambda error: told.append(error) or heard.set())
+    workers.start(told.put)
     workers.submit(job(lambda: void(1 / 0)))
-    assert heard.wait(LONG)
-    assert isinstance(told[0], ZeroDivisionError)
+    assert isinstance(told.get(timeout=LONG), ZeroDivisionError)
     workers.stop(LONG)
 
 
 def void(_: object) -> None:
     return None
+
+
+def hold(begun: threading.Event, gate: threading.Event) -> None:
+    begun.set()
+    gate.wait(LONG)

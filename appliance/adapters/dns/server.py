@@ -93,13 +93,13 @@ class DnsServer:
 
     def counters(self) -> Counters:
         """A snapshot of what was counted since construction."""
-        tallies = (self._udp_tallies, self._tcp_tallies)
+        contents, tallies = self._contents, (self._udp_tallies, self._tcp_tallies)
         return Counters(
             queries={key: count for tally in tallies for key, count in tally.queries().items()},
             rate_limited={"dropped": self._udp_tallies.dropped, "slipped": self._udp_tallies.slipped},
             seconds={tally.transport: tally.seconds for tally in tallies},
             slowest_seconds={tally.transport: tally.slowest_seconds for tally in tallies},
-            rrsets=len(self._contents.values) + 2 * len(self._contents.zones),
+            rrsets=sum(name in contents.weights for name in contents.values) + 2 * len(contents.zones),
         )
 
     @property

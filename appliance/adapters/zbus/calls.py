@@ -44,7 +44,7 @@ class Gateway(Protocol):
         """Route a host of its own."""
 
     def delete_proxy(self, identity: str, *, timeout_seconds: float) -> tuple[bool, bool]:
-        """Delete a workload of either kind."""
+        """Delete a workload of either kind. Whether there was one, and whether Traefik serves none of it any more."""
 
     def metrics(self) -> Mapping[str, Any]:
         """Bytes per workload."""
@@ -99,7 +99,12 @@ def _set_fqdn_proxy(gateway: Gateway, patience: float, identity: str, *given: An
 
 
 def _delete_named_proxy(gateway: Gateway, patience: float, identity: str) -> None:
-    gateway.delete_proxy(identity, timeout_seconds=patience)
+    _, is_gone = gateway.delete_proxy(identity, timeout_seconds=patience)
+    if not is_gone:
+        raise Unavailable(
+            f"{identity} is deleted here, and Traefik has not confirmed within {patience:g} s that it serves it no "
+            "more; it is taken down as soon as it can be, and asking again does no harm"
+        )
 
 
 def _metrics(gateway: Gateway, _: float) -> bytes:

@@ -128,8 +128,12 @@ class Queue:
         return taken
 
     def _record(self, taken: Taken) -> None:
+        """Enter it in the list. A replica that had not heard of the take has it in the queue still."""
+        transaction = self._ledger.pipeline(transaction=True)
+        transaction.lrem(self.name, 1, cast("str", taken.payload))
+        transaction.rpush(self._taken_key, taken.payload)
         try:
-            self._ledger.rpush(self._taken_key, taken.payload)
+            transaction.execute()
             taken.is_recorded = True
         except redis.RedisError as error:
             log.debug("a request is held in memory alone", reason=str(error))

@@ -1,0 +1,166 @@
+"""The authority against NSD and dnsmasq: the same zone, the same machine, the same run, the servers taking turns.
+
+dnsperf on loopback asks over UDP and TCP; one server process each, rate limiting off. Every figure is the median of the
+rounds, every ratio is to the peer of the same run.
+"""
+
+import argparse
+import re
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.peers import authority, nameservers
+from tests.peers.authority import APEX
+
+_VALUE = "x" * 43
+_MANY = 1000
+_RATE = 20_000
+_PRESENTS = 300
+
+_OURS = "ours"
+_WILDCARD = "ours on a wildcard socket"
+_LARGE = "ours with 1,000 zones and values"
+_BUSY = "ours while 10,000 workloads are planned"
+_VARIANTS = ((_OURS, "127.0.0.1", 1, False), (_WILDCARD, "0.0.0.0", 1, False), (_LARGE, "127.0.0.1", _MANY, False))
+
+
+def main() -> int:
+    """Print every figure and ratio; 1 when a target is missed or a question was lost."""
+    parser = argparse.ArgumentParser(description="DNS authority against NSD and dnsmasq")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gw") as name, ExitStack() as stack:
+        directory = Path(name)
+        perf = _Dnsperf(directory, options.rounds, options.seconds)
+        perf.ports |= _start(stack, directory)
+        return _measure(directory, perf)
+
+
+def _start(stack: ExitStack, directory: Path) -> dict[str, int]:
+    """All servers but the busy one, by name; each idles while another is asked."""
+    zone = (
+        f"$ORIGIN {APEX}.\n@ 60 IN SOA {authority.DOMAIN}. hostmaster.{authority.DOMAIN}. 1 60 60 3600 1\n"
+        f'@ 60 IN NS {authority.DOMAIN}.\n@ 1 IN TXT "{_VALUE}"\n'
+    )
+    port = nameservers.free_port
+    ports = {
+        "NSD": stack.enter_context(nameservers.nsd(directory / "nsd", {APEX: zone}, port())),
+        "dnsmasq": stack.enter_context(nameservers.dnsmasq(directory / "dnsmasq", APEX, {APEX: _VALUE}, port())),
+    }
+    for name, address, zones, is_busy in _VARIANTS:
+        ports[name] = _start_ours(stack, directory / str(len(ports)), address, zones, is_busy=is_busy)
+    return ports
+
+
+def _start_ours(stack: ExitStack, root: Path, address: str, zones: int, *, is_busy: bool) -> int:
+    server = stack.enter_context(authority.running(root, address, zones=zones, is_busy=is_busy))
+    for number in range(zones):
+        authority.present(root, authority.apex(number), _VALUE)
+    return authority.port_of(server)
+
+
+def _measure(directory: Path, perf: "_Dnsperf") -> int:
+    names = [f"{number * 2654435761 % 2**32:x}.{APEX}" for number in range(100_000)]
+    udp = perf.speeds("UDP", tuple(perf.ports), [APEX])
+    tcp = perf.speeds("TCP, persistent connections", ("NSD", _OURS), [APEX], "-m", "tcp")
+    large = perf.speeds("UDP, 1,000 names in turn", (_LARGE,), [authority.apex(number) for number in range(_MANY)])
+    missing = perf.speeds("UDP, random names", ("NSD", _OURS), names)
+    p99 = perf.p99s(("NSD", _OURS))
+    with ExitStack() as stack:
+        perf.ports[_BUSY] = _start_ours(stack, directory / "busy", "127.0.0.1", 1, is_busy=True)
+        busy = perf.p99s((_BUSY,))[_BUSY]
+        present = _present_ms(stack, directory / "present")
+    print(f"dns: present over the socket, answered and stored, median of {_PRESENTS}: {present:.2f} ms")
+    print(f"dns: questions lost: {perf.lost}")
+    return _verdict(
+        {
+            "UDP, ours to dnsmasq": (udp[_OURS] / udp["dnsmasq"], 1.3),
+            "UDP, ours to NSD": (udp[_OURS] / udp["NSD"], 0.9),
+            "UDP, a wildcard socket to NSD": (udp[_WILDCARD] / udp["NSD"], 0.9),
+            "UDP, one name of 1,000 to the only one": (udp[_LARGE] / udp[_OURS], 0.85),
+            "UDP, 1,000 names in turn to the only one": (large[_LARGE] / udp[_OURS], 0.85),
+            "TCP, ours to NSD": (tcp[_OURS] / tcp["NSD"], 0.5),
+            "UDP, random names, ours to NSD": (missing[_OURS] / missing["NSD"], 0.0),
+            "p99 at 20,000 a second, NSD's to ours": (p99["NSD"] / p99[_OURS], 0.5),
+            "p99 at 20,000 a second, quiet to planning": (p99[_OURS] / busy, 1 / 3),
+        },
+        perf.lost,
+    )
+
+
+def _verdict(ratios: Mapping[str, tuple[float, float]], lost: int) -> int:
+    missed = lost > 0
+    for what, (ratio, least) in ratios.items():
+        target = f"target {least:.2f}" if least else "no target"
+        print(f"dns: {what}: ratio {ratio:.2f} ({target}{'' if ratio >= least else ', MISSED'})")
+        missed |= ratio < least
+    return int(missed)
+
+
+def _present_ms(stack: ExitStack, root: Path) -> float:
+    stack.enter_context(authority.running(root))
+    took = [authority.present(root, APEX, f"{number:043}") for number in range(100)]
+    for number in range(_PRESENTS):
+        took.append(authority.present(root, APEX, f"{number % 100:043}", "cleanup"))
+        took.append(authority.present(root, APEX, f"{number % 100:043}"))
+    return statistics.median(took) * 1000
+
+
+class _Dnsperf:
+    """dnsperf on one core, each server in turn, round after round. `lost` counts questions of ours without answer."""
+
+    def __init__(self, directory: Path, rounds: int, seconds: int) -> None:
+        self.ports: dict[str, int] = {}
+        self.lost = 0
+        self._directory = directory
+        self._rounds = rounds
+        self._seconds = seconds
+
+    def speeds(self, what: str, servers: Sequence[str], names: Sequence[str], *arguments: str) -> dict[str, float]:
+        """Answers a second of each server."""
+        runs: dict[str, list[float]] = {server: [] for server in servers}
+        for _ in range(self._rounds):
+            for server in servers:
+                report = self._run(server, names, "-c", "8", "-q", "200", *arguments)
+                runs[server].append(float(_found(r"Queries per second:\s+([\d.]+)", report)))
+        medians = {server: statistics.median(speeds) for server, speeds in runs.items()}
+        for server, speed in medians.items():
+            print(f"dns: {what}: {server}: {speed:,.0f} answers a second", flush=True)
+        return medians
+
+    def p99s(self, servers: Sequence[str]) -> dict[str, float]:
+        """The 99th percentile of the latency of each server at 20,000 questions a second, in seconds."""
+        runs: dict[str, list[float]] = {server: [] for server in servers}
+        for _ in range(self._rounds):
+            for server in servers:
+                report = self._run(server, [APEX], "-c", "8", "-q", "2000", "-Q", str(_RATE), "-v")
+                latencies = sorted(
+                    float(found) for found in re.findall(r"^> NOERROR .* ([\d.]+)$", report, re.MULTILINE)
+                )
+                runs[server].append(latencies[len(latencies) * 99 // 100])
+        medians = {server: statistics.median(found) for server, found in runs.items()}
+        for server, seconds in medians.items():
+            print(f"dns: p99 at {_RATE:,} a second: {server}: {seconds * 1000:.2f} ms", flush=True)
+        return medians
+
+    def _run(self, server: str, names: Sequence[str], *arguments: str) -> str:
+        asked = self._directory / "questions"
+        asked.write_text("".join(f"{name} TXT\n" for name in names))
+        argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(self.ports[server]), "-d", str(asked), "-T", "1"]
+        argv += ["-l", str(self._seconds), *arguments]
+        report = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        if server not in ("NSD", "dnsmasq"):
+            self.lost += int(_found(r"Queries lost:\s+(\d+)", report))
+        return report
+
+
+def _found(pattern: str, report: str) -> str:
+    found = re.search(pattern, report)
+    if found is None:
+        raise ValueError(f"dnsperf did not print {pattern}: {report[-2000:]}")
+    return found[1]

@@ -1,0 +1,17 @@
+"""`python -m tests.fuzz.dns_wire CORPUS... [libFuzzer options]`: coverage-guided fuzzing of the wire, by atheris.
+
+`make fuzz` runs it for ten minutes. A message that breaks a promise is written to the working directory as `crash-*`:
+once mended, it belongs into `corpus`.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+atheris: Any = importlib.import_module("atheris")  # an optional tool without annotations
+with atheris.instrument_imports(include=["appliance.adapters.dns", "appliance.model", "dnslib"]):
+    from tests.fuzz import dns_promises
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, dns_promises.check)
+    atheris.Fuzz()

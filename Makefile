@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Installing a name server must not start it: the tests start their own, in a namespace of their own.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: setup demo check test test-unit test-real bench fmt lock
+.PHONY: setup demo check test test-real test-python313 bench fmt fuzz lock
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.installed
@@ -29,10 +29,19 @@ check: setup
 	@$(BIN)/lint-imports --no-logo >$(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 	@$(BIN)/pytest -q
 
-test: check test-real
+test: check test-real test-python313
+
+test-python313: setup
+	@tests/peers/python313
 
 test-real: setup
 	@$(BIN)/python -m tests.peers.namespace $(BIN)/pytest -q tests/real
+
+# Ten minutes by default; what it finds stays in tests/fuzz-corpus.
+fuzz: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	@mkdir -p tests/fuzz-corpus
+	@$(BIN)/python -m tests.fuzz.dns_wire tests/fuzz-corpus tests/fuzz/corpus -max_total_time=600 -max_len=1500
 
 bench: setup
 	@$(BIN)/python -m tests.peers.namespace $(BIN)/python -m bench
@@ -45,3 +54,4 @@ fmt: setup
 lock:
 	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt pyproject.toml
 	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev -o requirements-dev.txt pyproject.toml
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra fuzz -o requirements-fuzz.txt pyproject.toml

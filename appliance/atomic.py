@@ -5,12 +5,13 @@ import time
 from pathlib import Path
 
 
-def write(path: Path, content: str | bytes, *, staging: Path | None = None, sync: bool = True) -> None:
+def write(path: Path, content: str | bytes, *, staging: Path | None = None, sync: bool = True) -> os.stat_result:
     """Make `path` hold `content`, mode 0600, in one step.
 
     The new file is built in `staging` (a directory on the same filesystem; default: beside `path`) and renamed, so a
     directory that somebody watches sees one event. `sync`: on disk before it is renamed (a host that loses power then
-    has the old or the new file, never an empty one). Raises OSError and leaves nothing behind.
+    has the old or the new file, never an empty one). Returns the new file's status as it was before it got its name, so
+    that whoever touches it from then on can be told. Raises OSError and leaves nothing behind.
     """
     scratch = (staging or path.parent) / f".{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp"
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -20,10 +21,12 @@ def write(path: Path, content: str | bytes, *, staging: Path | None = None, sync
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
+        status = scratch.lstat()
         os.rename(scratch, path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+    return status
 
 
 def sync_directory(directory: Path) -> None:

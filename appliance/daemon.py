@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance import logs, settings
-from appliance.adapters import processes
+from appliance.adapters import adoption, processes
 from appliance.adapters.challenge_files import ChallengeFiles
 from appliance.adapters.challenge_socket import ChallengeSocket
 from appliance.adapters.connections import KernelConnections
@@ -165,7 +165,7 @@ class Daemon:
         self._challenges.set_zones(_zones(self._settings))
         self._run_part(self._dns.start, self._dns.stop)
         self._run_part(self._challenge_socket.start, self._challenge_socket.stop)
-        self._run_part(self._watch.start, self._watch.stop)
+        self._run_part(lambda: self._watch.start(self._fail), self._watch.stop)
         self._run_part(lambda: self._traffic.start(self._fail), self._traffic.stop)
         self._run_part(lambda: self._applier.start(self._fail), self._applier.stop)
         self._run_part(lambda: self._fragments.start(self._fail), self._fragments.stop)
@@ -289,6 +289,7 @@ def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str,
     `find_config` is asked again and again: a settings file may appear later, in a place that goes before.
     """
     sys.setswitchinterval(_HOLDING_THE_INTERPRETER_SECONDS)
+    adoption.adopt(root, lambda: rules(settings.load(find_config(), environment)).domains)
     root.create()
     daemon = Daemon(root, find_config, environment)
     for number in (signal.SIGTERM, signal.SIGINT):

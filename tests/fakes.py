@@ -171,7 +171,8 @@ class FakeTraefik:
             words = [words for part, words in self.rejected.items() if part in text]
             said = {"status": "disabled", "error": words} if words else {"status": "enabled"}
             for name, item in _section(text, protocol, "routers").items():
-                found[f"{name}@file"] = {"name": f"{name}@file", "entryPoints": ["web-secure"], **said, **item}
+                named = {key: [f"{other}@file" for other in item[key]] for key in _NAMES if key in item}
+                found[f"{name}@file"] = {"name": f"{name}@file", "entryPoints": ["web-secure"], **said, **item, **named}
         return found
 
     def services(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
@@ -190,12 +191,17 @@ class FakeTraefik:
 
     def _read(self) -> Sequence[str]:
         self._answer()
-        return tuple((self._files.files if self._frozen is None else self._frozen).values())
+        files = self._files.files if self._frozen is None else self._frozen
+        return tuple(text for name, text in files.items() if name.endswith(".yaml"))
 
     def _answer(self) -> None:
         self.asked += 1
         if self.silent:
             raise Unavailable("Traefik does not answer (it is a fake that was told to be silent)")
+
+
+_NAMES = ("middlewares", "parentRefs")
+"""What of a router are names of things, which Traefik reports with their provider."""
 
 
 def _section(text: str, protocol: str, part: str) -> Mapping[str, Any]:

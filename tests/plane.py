@@ -134,7 +134,7 @@ class Plane:
             static=self.static,
             describe=lambda: self.described,
         )
-        self.watch.start()
+        self.watch.start(self.failures.append)
         self.applier.start(self.failures.append)
         self.fragments.start(self.failures.append)
 

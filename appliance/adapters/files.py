@@ -4,6 +4,7 @@ Directories are read by signature (size, time, inode), so a cycle over thousands
 What is found here comes from people, editors, other programs and accidents; nothing of it is trusted to be a file.
 """
 
+import contextlib
 import json
 import os
 import stat
@@ -17,7 +18,7 @@ from appliance import atomic, logs
 from appliance.model import documents, workloads
 from appliance.model.admission import Desired
 from appliance.model.errors import InvalidInput, Unavailable
-from appliance.model.plans import Delete, Plan
+from appliance.model.plans import Change, Delete, Plan
 from appliance.model.workloads import Workload
 from appliance.render import dynamic
 from appliance.render.middlewares import USERS_SUFFIX
@@ -85,13 +86,21 @@ class WorkloadFiles:
         return desired
 
     def put(self, workload: Workload) -> None:
-        """Write `<id>.yaml`."""
+        """Write `<id>.yaml`. Raises Unavailable when the disk refuses."""
         content = yaml.safe_dump(workload.document(), sort_keys=False, allow_unicode=True)
-        atomic.write(self._directory / f"{workload.id}{_SUFFIX}", content)
+        path = self._directory / f"{workload.id}{_SUFFIX}"
+        try:
+            atomic.write(path, content)
+        except OSError as error:
+            raise Unavailable(f"cannot write {path}: {error.strerror}; the workload is as it was") from error
 
     def remove(self, identity: str) -> bool:
-        """Remove `<id>.yaml`, readable or not."""
-        return _removed(self._directory / f"{workloads.workload_id(identity)}{_SUFFIX}")
+        """Remove `<id>.yaml`, readable or not. Raises Unavailable when the disk refuses."""
+        path = self._directory / f"{workloads.workload_id(identity)}{_SUFFIX}"
+        try:
+            return _removed(path)
+        except OSError as error:
+            raise Unavailable(f"cannot remove {path}: {error.strerror}; the workload is as it was") from error
 
 
 class AcceptedFiles:
@@ -109,10 +118,16 @@ class AcceptedFiles:
         return dict(self._known)
 
     def put(self, workload: Workload) -> None:
-        """Remember this version. Not synced: losing it costs only who was first, after a power failure."""
+        """Remember this version. Not synced: losing it costs only who was first, after a power failure.
+
+        Raises Unavailable when the disk refuses.
+        """
         self.load()
         content = json.dumps(workload.document())  # YAML too, and a hundred times as fast to write
-        atomic.write(self._directory / f"{workload.id}{_SUFFIX}", content, sync=False)
+        try:
+            atomic.write(self._directory / f"{workload.id}{_SUFFIX}", content, sync=False)
+        except OSError as error:
+            raise Unavailable(f"cannot write into {self._directory}: {error.strerror}") from error
         self._cache()[workload.id] = workload
 
     def remove(self, identity: str) -> bool:
@@ -168,25 +183,37 @@ class ProxyFiles:
         return True
 
     def write(self, plan: Plan) -> None:
-        """Carry out a plan: each file is staged elsewhere, synced and renamed into place."""
-        for change in plan:
-            path = self._directory / change.name
-            if isinstance(change, Delete):
-                path.unlink(missing_ok=True)
-                self._read.pop(change.name, None)
-                continue
-            atomic.write(path, change.text, staging=self._staging)
-            entry = _entry(self._directory, change.name)
-            if entry is not None and entry.signature is not None:
-                self._read[change.name] = (entry.signature, change.text)
-        if plan:
-            atomic.sync_directory(self._directory)
+        """Carry out a plan: each file is staged elsewhere, synced and renamed into place.
+
+        Raises Unavailable when the disk refuses.
+        """
+        try:
+            for change in plan:
+                self._carry_out(change)
+            if plan:
+                atomic.sync_directory(self._directory)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot write into {self._directory}: {error.strerror}; it is tried again every few seconds"
+            ) from error
+
+    def _carry_out(self, change: Change) -> None:
+        path = self._directory / change.name
+        self._read.pop(change.name, None)
+        if isinstance(change, Delete):
+            path.unlink(missing_ok=True)
+            return
+        staged = atomic.write(path, change.text, staging=self._staging)
+        entry = _entry(self._directory, change.name)
+        if entry is not None and entry.signature is not None and _is_untouched(entry.signature, staged):
+            self._read[change.name] = (entry.signature, change.text)
 
     def _set_aside(self, entry: _Entry) -> None:
         try:
             target = atomic.set_aside(entry.path, self._quarantine)
         except FileNotFoundError:
             return
+        _release_readers(target)
         log.warning(
             "foreign file set aside: only the appliance writes to proxy/; own fragments go to extra/",
             file=entry.name,
@@ -247,6 +274,19 @@ def _signature(status: os.stat_result) -> Signature | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _is_untouched(signature: Signature, staged: os.stat_result) -> bool:
+    """Whether a file is still as it was staged. Its renaming counts as a change of status, but not of content."""
+    modified, _, size, inode = signature
+    return (modified, size, inode) == (staged.st_mtime_ns, staged.st_size, staged.st_ino)
+
+
+def _release_readers(path: Path) -> None:
+    """Let go who waits for somebody to write into a pipe: Traefik would wait for ever, and read no change any more."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISFIFO(path.lstat().st_mode):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def _desired(entry: _Entry) -> Desired | None:

@@ -22,7 +22,7 @@ from appliance.control.routes import Routes
 from appliance.control.traffic import Traffic
 from appliance.model import admission, resolution
 from appliance.model.admission import Gateway, Route
-from appliance.model.errors import GatewayError
+from appliance.model.errors import GatewayError, Unavailable
 from appliance.model.register import Register
 from appliance.model.workloads import Workload
 from appliance.render.dynamic import Decision
@@ -31,6 +31,8 @@ log = logs.logger(__name__)
 
 _RECHECK_SECONDS = 60.0
 """How often everything is compared again although nothing asked for it."""
+_RETRY_SECONDS = 2.0
+"""How soon what could not be written is tried again."""
 _LONGEST_SETTLING_SECONDS = 10.0
 """How long changes gather at most while Traefik does not confirm the last write."""
 
@@ -114,7 +116,7 @@ class Applier:
 
     def trouble(self) -> str | None:
         """Why the desired state is not taken over as it lies there, and what to do; None when it is."""
-        return self._reading.trouble()
+        return self._reading.trouble() or self._routes.trouble()
 
     def reconfigure(self, gateway: Gateway) -> None:
         """Admit by these rules from now on."""
@@ -164,7 +166,7 @@ class Applier:
 
     def _await_cause(self) -> bool:
         """Wait for a request that may be carried out now, confirming what is unconfirmed meanwhile. False: stop."""
-        recheck = time.monotonic() + _RECHECK_SECONDS
+        recheck = time.monotonic() + (_RETRY_SECONDS if self._routes.trouble() else _RECHECK_SECONDS)
         while True:
             with self._changed:
                 pause = min(self._confirmation.pause(), max(0.0, recheck - time.monotonic()))
@@ -267,8 +269,12 @@ class Applier:
     def _accept(self, identity: str) -> None:
         """Remember a version that Traefik serves: it is the one to fall back to."""
         route = self._register.routes.get(identity)
-        if route is not None and self._accepted.load().get(identity) != route.workload:
+        if route is None or self._accepted.load().get(identity) == route.workload:
+            return
+        try:
             self._accepted.put(route.workload)
+        except Unavailable as error:
+            log.warning("accepted version not remembered", workload=identity, reason=str(error))
 
 
 def _needs_own_certificate(route: Route) -> bool:

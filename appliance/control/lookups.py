@@ -34,9 +34,9 @@ class Watch:
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin looking up."""
-        self._thread = threading.Thread(target=self._run, name="lookups", daemon=True)
+    def start(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Begin looking up. `on_failure` is told when that ends unexpectedly."""
+        self._thread = threading.Thread(target=self._guard, args=(on_failure,), name="lookups", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -68,6 +68,12 @@ class Watch:
         """What is known of one host."""
         with self._wake:
             return self._known.get(host)
+
+    def _guard(self, on_failure: Callable[[BaseException], None]) -> None:
+        try:
+            self._run()
+        except BaseException as error:  # noqa: BLE001  names that are never looked up again must not go unnoticed
+            on_failure(error)
 
     def _run(self) -> None:
         pool = ThreadPoolExecutor(_MOST_AT_ONCE, "lookup")

@@ -53,10 +53,10 @@ class WorkloadStore(Protocol):
         """These workloads as they are now; None: there is none of this id."""
 
     def put(self, workload: Workload) -> None:
-        """Write one workload, atomically."""
+        """Write one workload, atomically. Raises Unavailable when it could not be stored."""
 
     def remove(self, identity: str) -> bool:
-        """Remove one workload, readable or not. False: there was none."""
+        """Remove one workload, readable or not. False: there was none. Raises Unavailable when it could not be."""
 
 
 class AcceptedStore(Protocol):
@@ -66,7 +66,7 @@ class AcceptedStore(Protocol):
         """By id. What cannot be read any more is left out."""
 
     def put(self, workload: Workload) -> None:
-        """Remember this version."""
+        """Remember this version. Raises Unavailable when it cannot be."""
 
     def remove(self, identity: str) -> bool:
         """Forget a workload. False: there was none."""
@@ -82,7 +82,10 @@ class RouteFiles(Protocol):
         """Which of these entries are no longer as they were written. What is foreign among them is set aside."""
 
     def write(self, plan: Plan) -> None:
-        """Carry out a plan. Each file appears, changes or goes in one step; none is ever seen half-written."""
+        """Carry out a plan. Each file appears, changes or goes in one step; none is ever seen half-written.
+
+        Raises Unavailable when the disk refuses; part of the plan may have been carried out then.
+        """
 
 
 class Proxy(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from appliance import logs
 from appliance.control.ports import Additions, RouteFiles
 from appliance.model import plans
+from appliance.model.errors import Unavailable
 from appliance.render import dynamic, layouts
 from appliance.render.dynamic import Decision
 from appliance.render.expectations import Expectation, expectation
@@ -33,6 +34,7 @@ class Routes:
         self._wanted: dict[str, str] = {}
         self._on_disk: dict[str, str] | None = None
         self._suspects: set[str] = set()
+        self._trouble: str | None = None
         self._suspecting = threading.Lock()
 
     def suspect(self, names: Iterable[str]) -> None:
@@ -43,6 +45,10 @@ class Routes:
     def doubt_all(self) -> None:
         """The next `write` looks at the whole directory."""
         self._on_disk = None
+
+    def trouble(self) -> str | None:
+        """Why the last write did not come through, and what to do; None when it did. The next one makes up for it."""
+        return self._trouble
 
     def was_ordered(self, decision: Decision) -> bool:
         """Whether the files on disk, which may be of an earlier process, order a certificate for this route."""
@@ -60,9 +66,11 @@ class Routes:
             else:
                 self._decisions[identity] = decision
         touched = self._want(self._lay_out(fresh)) | self._add()
+        is_all_in_doubt = self._on_disk is None
         on_disk = self._look()
         touched |= on_disk.keys() - self._wanted.keys() - self._added.keys()
-        touched |= {name for files in (self._wanted, self._added) for name in files if name not in on_disk}
+        for files in (self._wanted, self._added):
+            touched |= {name for name in files if is_all_in_doubt or name not in on_disk}
         self._carry_out(on_disk, touched)
         if self._additions is not None:
             self._additions.written(self._added)
@@ -113,7 +121,15 @@ class Routes:
         plan = plans.diff(current, wanted)
         if not plan:
             return
-        self._files.write(plan)
+        try:
+            self._files.write(plan)
+        except Unavailable as error:
+            if self._trouble is None:
+                log.error("routes cannot be written; what is there is served on", reason=str(error))
+            self._trouble = str(error)
+            self._on_disk = None
+            return
+        self._trouble = None
         for name in touched:
             if name in wanted:
                 on_disk[name] = wanted[name]

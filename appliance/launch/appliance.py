@@ -18,7 +18,7 @@ from pathlib import Path
 from supervisor import supervisord
 
 from appliance import atomic, logs, settings
-from appliance.adapters import processes
+from appliance.adapters import adoption, processes
 from appliance.adapters.files import StaticConfigurationFile
 from appliance.adapters.supervisor_rpc import SupervisorRpc
 from appliance.launch.guard import EXIT_FATAL
@@ -42,6 +42,7 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
 
     Raises GatewayError when it cannot start: somebody else runs on this root, a port is taken, the settings are wrong.
     """
+    adoption.adopt(root, lambda: _domains(root, config, environment))
     root.create()
     _lock(root)
     loaded = settings.load(settings.find(root.path, environment, config), environment)
@@ -56,6 +57,11 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
     threading.Thread(target=_wake, args=(root,), name="wake", daemon=True).start()
     supervisord.main(["-c", str(conf)])
     return EXIT_FATAL if root.fatal_mark.exists() else 0
+
+
+def _domains(root: Root, config: Path | None, environment: Mapping[str, str]) -> tuple[str, ...]:
+    public = settings.load(settings.find(root.path, environment, config), environment).public
+    return public.domains if public else ()
 
 
 def hook() -> Path:

@@ -7,6 +7,7 @@ Speaks the event protocol of http://supervisord.org/events.html on standard inpu
 
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -40,7 +41,7 @@ class Guard:
     def __init__(self, supervisor: Supervisor, fatal_mark: Path) -> None:
         self._supervisor = supervisor
         self._fatal_mark = fatal_mark
-        self._failures: dict[str, int] = {}
+        self._failures: dict[str, tuple[int, float]] = {}
 
     def on_fatal(self, program: str) -> None:
         """React to `program` having entered FATAL."""
@@ -51,8 +52,7 @@ class Guard:
             finally:
                 self._supervisor.shutdown()
             return
-        failures = self._failures.get(program, 0)
-        self._failures[program] = failures + 1
+        failures = self._count(program)
         pause = pause_seconds(failures)
         log.error(
             "program could not be kept running: it is started again after a pause", program=program, seconds=pause
@@ -60,6 +60,15 @@ class Guard:
         timer = threading.Timer(pause, self._start, [program])
         timer.daemon = True
         timer.start()
+
+    def _count(self, program: str) -> int:
+        """How often in a row the program was given up before; long after the last time it is a new row."""
+        failures, last = self._failures.get(program, (0, 0.0))
+        now = time.monotonic()
+        if now - last > 2 * _LONGEST_PAUSE_SECONDS:
+            failures = 0
+        self._failures[program] = (failures + 1, now)
+        return failures
 
     def _start(self, program: str) -> None:
         try:

@@ -56,7 +56,7 @@ def prepare(root: Root) -> None:
     except OSError as error:
         log.error("proxy/ could not be checked; Traefik starts with what is there", error=str(error))
     try:
-        missing = [store for store in stores(root) if needs_account(store, root.quarantine)]
+        missing = [store for store in stores(root) if _is_missing(store, root.quarantine)]
         with ThreadPoolExecutor(max(1, len(missing))) as pool:
             for store, document in zip(missing, pool.map(account, missing), strict=True):
                 atomic.write(store.path, json.dumps(document))
@@ -86,13 +86,22 @@ def stores(root: Root) -> list[Store]:
     ]
 
 
+def _is_missing(store: Store, quarantine: Path) -> bool:
+    """`needs_account`, where a store that cannot be looked at is left alone, and the others are not."""
+    try:
+        return needs_account(store, quarantine)
+    except OSError as error:
+        log.error("certificate store could not be checked", store=str(store.path), error=str(error))
+        return False
+
+
 def needs_account(store: Store, quarantine: Path) -> bool:
     """Repair what can be repaired of a store; whether it must be made anew, with a fresh account. Raises OSError.
 
     Traefik leaves a resolver out, with a line in its log and no other sign, when its store is too open or no JSON.
     """
     try:
-        status = store.path.lstat()
+        status = store.path.stat()  # an operator may have put a link there, to keep the store elsewhere
     except FileNotFoundError:
         return True
     if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) != _STORE_MODE:

@@ -17,9 +17,10 @@ from enum import IntEnum
 
 from appliance.model.zones import Contents, Name, Zone
 
-TXT_TTL = 1
-"""Seconds. A validation that is tried again must not meet a cached answer."""
-NEGATIVE_TTL = 1
+TXT_TTL = 0
+"""Seconds. The apex's and the wildcard's values follow one another at one name within a second: the CA's resolver may
+not keep the first (RFC 1035 §3.2.1: zero is not cached)."""
+NEGATIVE_TTL = 0
 """Seconds, the SOA's MINIMUM and its TTL in negative answers (RFC 2308 §3): a value presented now is found now."""
 APEX_TTL = 60
 """Seconds, for NS and SOA when asked for: they change with `gateway.yaml` only."""

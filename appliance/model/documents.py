@@ -53,6 +53,16 @@ def mapping(document: Any, what: str) -> dict[str, Any]:
     return document
 
 
+def lowered(document: Any, what: str) -> dict[str, Any]:
+    """A mapping with its keys in lower case, as Traefik compares them. Raises InvalidInput when one is there twice."""
+    found: dict[str, Any] = {}
+    for key, member in mapping(document, what).items():
+        if key.lower() in found:
+            raise InvalidInput(f"{what} gives the key {key[:80]!r} twice: upper and lower case are not told apart")
+        found[key.lower()] = member
+    return found
+
+
 def unknown_key(key: str, known: list[str]) -> str:
     """What to tell about a key that is not known: the nearest one, else all of them."""
     near = get_close_matches(key, known, n=1)

@@ -108,7 +108,7 @@ def parse(name: str, raw: bytes) -> Fragment:
             "it holds `{{`, which begins a Go template: Traefik would work it out anew at each reading, so what was "
             "tried would not be what is served; write the value itself"
         )
-    top = _lowered(content, "the fragment")
+    top = documents.lowered(content, "the fragment")
     for key in top:
         if key not in (*_PROTOCOLS, "tls"):
             raise InvalidInput(_unknown(key))
@@ -163,7 +163,7 @@ def _items(top: Mapping[str, Any]) -> Iterator[tuple[Item, Any]]:
     for protocol in _PROTOCOLS:
         if protocol not in top:
             continue
-        section = _lowered(top[protocol], f"`{protocol}`")
+        section = documents.lowered(top[protocol], f"`{protocol}`")
         for part in _PARTS:
             for name, value in _named(section.get(part), f"`{protocol}.{part}`"):
                 yield (protocol, part, name), value
@@ -178,7 +178,7 @@ def _named(value: Any, what: str) -> Iterator[tuple[str, Any]]:
 
 
 def _tls_options(top: Mapping[str, Any]) -> frozenset[str]:
-    section = _lowered(top.get("tls") or {}, "`tls`")
+    section = documents.lowered(top.get("tls") or {}, "`tls`")
     return frozenset(name for name, _ in _named(section.get("options"), "`tls.options`"))
 
 
@@ -187,7 +187,7 @@ def _bound_hosts(items: Mapping[Item, Any]) -> frozenset[HostPattern]:
     found = set[HostPattern]()
     for (protocol, part, name), value in items.items():
         if part == "routers":
-            found |= _router_hosts(protocol, name, _lowered(value, f"the router {name}"), routers)
+            found |= _router_hosts(protocol, name, documents.lowered(value, f"the router {name}"), routers)
     return frozenset(found)
 
 
@@ -264,13 +264,3 @@ def _check_no_orders(value: Any) -> None:
                     "proxy, or give a certificate of your own in `tls.certificates`"
                 )
             pending += found.values()
-
-
-def _lowered(value: Any, what: str) -> dict[str, Any]:
-    """A mapping with its keys in lower case. Raises InvalidInput when two spellings of one key are there."""
-    found: dict[str, Any] = {}
-    for key, member in documents.mapping(value, what).items():
-        if key.lower() in found:
-            raise InvalidInput(f"{what} gives the key {key[:80]!r} twice: Traefik does not tell upper from lower case")
-        found[key.lower()] = member
-    return found

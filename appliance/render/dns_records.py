@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.model import hosts
 from appliance.settings import Public, Settings
 
 _TTL_SECONDS = 3600
@@ -53,7 +54,7 @@ def _domain_records(domain: str, public: Public, challenge_labels: Sequence[str]
     found = _address_records(domain, domain, public, "the gateway itself")
     found.append(Record(domain, f"*.{domain}.", "CNAME", f"{domain}.", "every name proxy"))
     nameserver = public.nameserver or domain
-    if nameserver != domain:
+    if nameserver != domain and _is_kept_here(nameserver, domain, public.domains):
         found += _address_records(domain, nameserver, public, "the name server that the delegation points to")
     found += [
         Record(
@@ -62,6 +63,12 @@ def _domain_records(domain: str, public: Public, challenge_labels: Sequence[str]
         for label in challenge_labels
     ]
     return found
+
+
+def _is_kept_here(nameserver: str, domain: str, domains: Sequence[str]) -> bool:
+    """Whether the name server's address is a record of this domain's provider; one of no domain is told at the first."""
+    above = [item for item in domains if hosts.lies_under(nameserver, item)]
+    return domain == max(above, key=len) if above else domain == domains[0]
 
 
 _DELEGATION = {

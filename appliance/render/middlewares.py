@@ -27,6 +27,7 @@ _DIGEST_LENGTH = 8
 _ANY_URL = "(?s)^.*$"
 _PATH_OF_URL = "(?s)^[a-z]+://[^/]*(/.*)?$"
 _SHARED_PREFIX_IPV6 = 64
+_TRIES = 2
 
 Middlewares = dict[str, dict[str, Any]]
 """Name -> content, in the order of the router's list."""
@@ -47,6 +48,7 @@ def http(route: Route) -> Middlewares:
         "redirect": _redirect(options.redirect_to) if options.redirect_to else None,
         "max-body": _max_body(options),
         "compress": {"compress": {}} if options.compress else None,
+        "retry": _retry(route),
     }
     return _named(route, contents)
 
@@ -119,6 +121,15 @@ def _redirect(target: Redirect) -> dict[str, Any]:
 
 def _redirection(pattern: str, replacement: str) -> dict[str, Any]:
     return {"redirectRegex": {"regex": pattern, "replacement": replacement, "permanent": True}}
+
+
+def _retry(route: Route) -> dict[str, Any] | None:
+    """A second try, at the next backend, for a request that could not be sent to the first.
+
+    Whenever any route changes Traefik takes every backend for healthy until its next check, the dead ones too.
+    """
+    is_wanted = route.workload.options.health_check is not None and len(route.servers) > 1
+    return {"retry": {"attempts": _TRIES}} if is_wanted else None
 
 
 def _max_body(options: Options) -> dict[str, Any] | None:

@@ -120,6 +120,17 @@ def test_what_is_not_ours_or_not_whole_is_set_aside(pair: Pair, name: str, text:
     assert written(files) == {"a.yaml": ONE}
 
 
+def test_password_lines_are_kept_as_long_as_they_are_whole(pair: Pair) -> None:
+    files, directory = pair
+    lines = dynamic.sealed("ann:{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=\n")
+    files.write((Create("blog.users", lines), Create("blog.yaml", ONE)))
+    assert files.current() == {"blog.users": lines, "blog.yaml": ONE}
+    directory.plant("blog.users", lines.replace("ann", "eve"))
+    assert files.damaged(["blog.users"]) == {"blog.users"}
+    assert directory.set_aside() == ["blog.users"]
+    assert files.current() == {"blog.yaml": ONE}
+
+
 def test_a_file_of_ours_that_somebody_changed_is_damaged_and_set_aside(pair: Pair) -> None:
     files, directory = pair
     files.write((Create("a.yaml", ONE), Create("b.yaml", ONE)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from appliance.adapters.zbus import BusServer, name_in, packing, values, wire
 from appliance.adapters.zbus.values import Metrics, Proxy
@@ -132,6 +133,24 @@ def test_every_method_by_every_way_in(
             client.set_named_proxy("1-1-a", "blog", [URL], network="mynet")
     assert gateway.calls == {"1-1-a": ["blog", "delete"], "1-1-b": ["shop.test"]}
     redis_server.kill()
+
+
+def test_over_tls_the_brokers_certificate_is_checked(
+    directory: Path, gateway: NotingGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(str(directory / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(directory / "cert.pem"))
+    one = Broker(directory, password="secret", persistent=False, tls=True)
+    url = f"rediss://:secret@localhost:{one.port}"
+    with serving(url, gateway) as server:
+        await_result(lambda: "cannot be reached" in str(server.trouble), "the trouble is told", seconds=LONG)
+    monkeypatch.setenv("SSL_CERT_FILE", str(directory / "ca.pem"))
+    with serving(url, gateway), ZbusGateway(url, timeout_seconds=LONG) as client:
+        client.delete_named_proxy("1-1-a")
+    one.kill()
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -22,6 +22,7 @@ class Broker:
     """redis-server in `directory` (a short path: the socket lies in it). Persistent unless told otherwise.
 
     Persistent means the append-only file, written with every command: what Redis confirmed is there after a restart.
+    With `tls` the port speaks TLS, by `cert.pem`, `key.pem` and `ca.pem` in the directory.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Broker:
         *,
         password: str | None = None,
         persistent: bool = True,
+        tls: bool = False,
         options: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
@@ -37,7 +39,7 @@ class Broker:
         self.password = password
         self.port = _free_port()
         self._persistent = persistent
-        self._options = dict(options or {})
+        self._options = dict(options or {}) | (_tls(directory, self.port) if tls else {})
         self._program: Launched | None = None
         self.start()
 
@@ -125,3 +127,11 @@ def _free_port() -> int:
         probe.bind((_ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _tls(directory: Path, port: int) -> dict[str, str]:
+    files = {f"tls-{what}-file": str(directory / f"{name}.pem") for what, name in _PEM_FILES}
+    return {"port": "0", "tls-port": str(port), "tls-auth-clients": "no", **files}
+
+
+_PEM_FILES: Final = (("cert", "cert"), ("key", "key"), ("ca-cert", "ca"))

@@ -128,6 +128,7 @@ def _checksum(octets: bytes) -> int:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # a real flood comes from elsewhere: it takes the server's time, not its place on this machine's cores
     _kind, _port, _seconds, _prefixes = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     if _kind == "syn":
         _sent = syns(_port, _seconds)

@@ -65,13 +65,13 @@ def zone_file() -> str:
     """The zone as a file, the way RFC 1035 §5 writes it."""
     lines = [
         f"$ORIGIN {APEX}.",
-        f"@ 60 IN SOA gw.example.com. hostmaster.gw.example.com. {SERIAL} 60 60 3600 1",
+        f"@ 60 IN SOA gw.example.com. hostmaster.gw.example.com. {SERIAL} 60 60 3600 0",
         "@ 60 IN NS gw.example.com.",
     ]
     for name, values in VALUES.items():
         for value in values:
             quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-            lines.append(f'{name}. 1 IN TXT "{quoted}"')
+            lines.append(f'{name}. 0 IN TXT "{quoted}"')
     return "\n".join(lines) + "\n"
 
 

@@ -135,13 +135,27 @@ def test_an_unhealthy_backend_leaves_the_rotation_and_comes_back(
         answers = [https.fetch(HOST) for _ in range(6)]
         return {server_of(answer) if answer.status == 200 else str(answer.status) for answer in answers}
 
+    def statuses() -> dict[str, str]:
+        return dict(appliance.traefik(f"http/services/{ID}@file")["serverStatus"])
+
     failing = Backend("failing", address=addresses.OTHER_BACKEND)
     with failing:
         route(appliance, plain.url, failing.url, health_check={"path": "/healthz?full=1", "interval": "1s"})
         assert serving() == {"plain", "failing"}
-    until(lambda: serving() == {"plain"}, "only the healthy one is asked")
+    until(lambda: statuses()[failing.url] == "DOWN", "the other one is found to be unhealthy")
+    assert serving() == {"plain"}
     backend("back", address=addresses.OTHER_BACKEND, port=failing.port)
     until(lambda: serving() == {"plain", "back"}, "the other one is asked again")
+
+
+def test_an_unhealthy_backend_fails_no_request_when_routes_change(appliance: Appliance, plain: Backend) -> None:
+    dead = Backend("dead", address=addresses.OTHER_BACKEND)
+    dead.close()
+    route(appliance, plain.url, dead.url, health_check={"interval": "1h"})
+    for number in range(3):
+        appliance.must("route", "name", "1-4-other", f"other{number}", plain.url)
+        bodies = [https.fetch(HOST, method="POST", body=b"x" * 100_000) for _ in range(4)]
+        assert [server_of(answer) for answer in bodies] == ["plain"] * 4
 
 
 def test_a_backend_with_another_status_than_asked_for_is_unhealthy(appliance: Appliance, plain: Backend) -> None:

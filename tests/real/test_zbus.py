@@ -175,28 +175,20 @@ def scripts(clients: int, calls: int) -> list[list[Method]]:
     return made
 
 
-def nothing(_: StartedTheOldWay, __: Broker) -> None:
-    """An undisturbed run."""
-
-
-def restart_redis(_: StartedTheOldWay, broker: Broker) -> None:
-    broker.stop()
-    broker.start()
-
-
-def kill_control_plane(node: StartedTheOldWay, _: Broker) -> None:
-    node.until_replaced("gateway", node.kill_program("gateway"))
-
-
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("disturb", [nothing, restart_redis, kill_control_plane])
+@pytest.mark.parametrize("is_disturbed", [False, True])
 def test_forty_callers_lose_no_call_and_get_no_answer_twice(
-    broker: Broker, new_node: MakeNode, disturb: Callable[[StartedTheOldWay, Broker], None]
+    broker: Broker, new_node: MakeNode, is_disturbed: bool
 ) -> None:
+    """Disturbed: Redis is restarted in the middle, and then the control plane is killed."""
     node = new_node(broker.unix_url, workers=8).start()
     callers = Callers(broker, scripts(40, 50), patience_seconds=120)
-    callers.until(300, seconds=120)
-    disturb(node, broker)
+    if is_disturbed:
+        callers.until(300, seconds=120)
+        broker.stop()
+        broker.start()
+        callers.until(900, seconds=120)
+        node.until_replaced("gateway", node.kill_program("gateway"))
     account = callers.finish(seconds=200)
     assert (len(account.answers), account.lost) == (2000, [])
     assert [told.error for _, told in account.answers if told.error] == []

@@ -14,16 +14,16 @@ IN, CH, ANY_CLASS = 1, 3, 255
 
 
 def soa(ttl: int) -> Record:
-    return Record(wire_name(APEX), Kind.SOA, ttl, ("ns1.example.com", "hostmaster.gw.example.com", 42, 60, 60, 3600, 1))
+    return Record(wire_name(APEX), Kind.SOA, ttl, ("ns1.example.com", "hostmaster.gw.example.com", 42, 60, 60, 3600, 0))
 
 
 def txt(owner: str, *values: str) -> Answer:
-    records = tuple(Record(wire_name(owner), Kind.TXT, 1, (value,)) for value in values)
+    records = tuple(Record(wire_name(owner), Kind.TXT, 0, (value,)) for value in values)
     return Answer(Rcode.NOERROR, is_authoritative=True, records=records)
 
 
 def hinfo(owner: str) -> Answer:
-    record = Record(wire_name(owner), Kind.HINFO, 1, ("RFC8482", ""))
+    record = Record(wire_name(owner), Kind.HINFO, 0, ("RFC8482", ""))
     return Answer(Rcode.NOERROR, is_authoritative=True, records=(record,))
 
 
@@ -31,8 +31,8 @@ APEX_SOA = Answer(Rcode.NOERROR, is_authoritative=True, records=(soa(60),))
 APEX_NS = Answer(
     Rcode.NOERROR, is_authoritative=True, records=(Record(wire_name(APEX), Kind.NS, 60, ("ns1.example.com",)),)
 )
-NODATA = Answer(Rcode.NOERROR, is_authoritative=True, authority=(soa(1),))
-NXDOMAIN = Answer(Rcode.NXDOMAIN, is_authoritative=True, authority=(soa(1),))
+NODATA = Answer(Rcode.NOERROR, is_authoritative=True, authority=(soa(0),))
+NXDOMAIN = Answer(Rcode.NXDOMAIN, is_authoritative=True, authority=(soa(0),))
 NOT_OURS = Answer(Rcode.REFUSED, note=Note.NOT_AUTHORITATIVE)
 NO_TRANSFER = Answer(Rcode.REFUSED, note=Note.PROHIBITED)
 NO_CLASS = Answer(Rcode.REFUSED, note=Note.NOT_SUPPORTED)
@@ -79,8 +79,8 @@ def test_the_root_is_not_ours() -> None:
     assert answer(CONTENTS, b"\0", NS, IN) == NOT_OURS
 
 
-def test_negative_answers_live_one_second() -> None:
+def test_no_cache_keeps_a_negative_answer() -> None:
     """A value presented now must not wait for a cache: TTL and MINIMUM of the SOA (RFC 2308 §3, §5)."""
     (record,) = answer(CONTENTS, wire_name(f"c.{APEX}"), TXT, IN).authority
-    assert record.ttl == 1
-    assert record.content[-1] == 1
+    assert record.ttl == 0
+    assert record.content[-1] == 0

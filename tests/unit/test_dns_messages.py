@@ -114,14 +114,14 @@ def test_each_value_is_one_character_string_of_one_record() -> None:
     long = "y" * 255
     (rrset,) = parsed(table(VALUE, long, 'a "quoted" \\'), question(payload=1232)).answer
     assert [record.strings for record in rrset] == [(VALUE.encode(),), (long.encode(),), (b'a "quoted" \\',)]
-    assert rrset.ttl == 1
+    assert rrset.ttl == 0
 
 
 def test_the_soa_owner_points_into_every_question() -> None:
     for name in (f"a.{APEX}", f"a.b.c.{APEX}", f"{'x' * 63}.{APEX}", f"A.{APEX.upper()}"):
         (rrset,) = parsed(table(), question(name)).authority
         assert rrset.name.to_text(omit_final_dot=True).lower() == APEX
-        assert rrset[0].to_text() == "gw.example.com. hostmaster.gw.example.com. 42 60 60 3600 1"
+        assert rrset[0].to_text() == "gw.example.com. hostmaster.gw.example.com. 42 60 60 3600 0"
 
 
 def test_one_nxdomain_serves_all_names_and_none_is_kept() -> None:

@@ -203,6 +203,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.yaml"]
 
 
+def test_a_disk_that_refuses_is_told_and_leaves_the_workload_as_it_was(tmp_path: Path) -> None:
+    files = WorkloadFiles(tmp_path / "missing")
+    with pytest.raises(Unavailable, match=r"cannot write .*blog.yaml: No such file or directory; the workload is as"):
+        files.put(workloads.parse("blog", {**_document(), "name": "blog"}))
+    (tmp_path / "blog.yaml").mkdir()
+    with pytest.raises(Unavailable, match=r"cannot remove .*blog.yaml: .*; the workload is as it was"):
+        WorkloadFiles(tmp_path).remove("blog")
+
+
 def test_links_and_directories_in_the_proxy_directory_are_set_aside(tmp_path: Path) -> None:
     places = [tmp_path / name for name in ("proxy", "staging", "quarantine")]
     for place in places:

@@ -28,7 +28,7 @@ def start() -> Iterator[Start]:
         changes: Changes = queue.Queue()
         watch = Watch(fake, changes.put)
         started.append(watch)
-        watch.start()
+        watch.start(lambda error: pytest.fail(str(error)))
         return watch, changes
 
     yield begin

@@ -59,8 +59,8 @@ def addresses(broker: Broker) -> frozenset[Address]:
     return frozenset(ipaddress.ip_address(str(item[4][0]).partition("%")[0]) for item in found)
 
 
-def unavailable(error: redis.RedisError) -> Unavailable:
-    """An error of redis-py in the words of somebody who can do something about it."""
+def unavailable(error: redis.RedisError | OSError) -> Unavailable:
+    """An error of redis-py, or of a socket it let through, in the words of somebody who can do something about it."""
     return Unavailable(_reason(error))
 
 
@@ -122,12 +122,13 @@ class Link:
         return True
 
 
-_REASONS: tuple[tuple[type[redis.RedisError], str], ...] = (
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.AuthenticationError, "the broker refuses the password: correct it in `broker`"),
     (redis.exceptions.AuthenticationWrongNumberOfArgsError, "the broker knows no users: write `broker` without one"),
     (redis.exceptions.BusyLoadingError, _LOADING),
     (redis.exceptions.ConnectionError, _UNREACHABLE),
     (redis.exceptions.TimeoutError, _UNREACHABLE),
+    (OSError, _UNREACHABLE),
     (redis.exceptions.OutOfMemoryError, "the broker's memory is full: free some, or raise its `maxmemory`"),
     (redis.exceptions.ReadOnlyError, "the broker is a read-only replica: `broker` must name the master"),
 )
@@ -138,7 +139,7 @@ _REASONS_BY_CODE = {
 }
 
 
-def _reason(error: redis.RedisError) -> str:
+def _reason(error: Exception) -> str:
     known = next((reason for kind, reason in _REASONS if isinstance(error, kind)), None)
     known = known or _REASONS_BY_CODE.get(str(error).partition(" ")[0])
     if known in (None, _UNREACHABLE):

@@ -191,7 +191,7 @@ class Queue:
             results = transaction.execute(raise_on_error=False)
         except redis.exceptions.ResponseError:
             raise  # refused as a whole
-        except redis.RedisError:
+        except (redis.RedisError, OSError):
             taken.doubt = self._epoch
             raise
         if isinstance(results[1], redis.exceptions.ResponseError):
@@ -227,6 +227,6 @@ def _translated(act: Callable[[], _T], on_error: Callable[[], object]) -> _T:
     """What `act` returns; an error of redis-py as Unavailable, after `on_error`."""
     try:
         return act()
-    except redis.RedisError as error:
+    except (redis.RedisError, OSError) as error:
         on_error()
         raise connections.unavailable(error) from error

@@ -6,7 +6,6 @@ part that ends unexpectedly ends the daemon, and supervisord starts it again; Tr
 
 import contextlib
 import dataclasses
-import ipaddress
 import signal
 import sys
 import threading
@@ -42,10 +41,8 @@ from appliance.model import admission, brokers
 from appliance.model.backends import Address
 from appliance.model.errors import GatewayError, InvalidSettings, Unavailable
 from appliance.model.fragments import Surroundings
-from appliance.model.rate_limits import RateLimit
-from appliance.model.zones import Zone, zones_of
 from appliance.render import static
-from appliance.settings import Settings
+from appliance.settings import Settings, meaning
 
 log = logs.logger(__name__)
 
@@ -103,7 +100,7 @@ class Daemon:
             "settings_problem": self._problem,
             "bus_problem": self._bus_trouble(),
             "public": public.model_dump(mode="json") if public else None,
-            "zones": [zone.apex for zone in _zones(self._settings)],
+            "zones": [zone.apex for zone in meaning.zones(self._settings)],
         }
 
     def _build(self) -> None:
@@ -111,13 +108,13 @@ class Daemon:
         listen = [settings.split_endpoint(endpoint) for endpoint in loaded.dns.listen]
         self._dns = DnsServer(
             listen,
-            rate_limit=_rate_limit(loaded),
+            rate_limit=meaning.rate_limit(loaded),
             failed=lambda name: self._fail(Unavailable(f"the thread {name} ended")),
         )
         self._challenges = Challenges(self._dns, ChallengeFiles(root.state / "challenges.json"), time.time)
         proxy = TraefikApi(*settings.split_endpoint(loaded.traefik.api))
         store = WorkloadFiles(root.workloads)
-        self._watch = Watch(ResolverLookups(resolvers(loaded)), self._on_moved_hosts)
+        self._watch = Watch(ResolverLookups(meaning.resolvers(loaded)), self._on_moved_hosts)
         self._traffic = Traffic(
             TraefikMetrics(*settings.split_endpoint(loaded.traefik.metrics)),
             KernelConnections(),
@@ -162,7 +159,7 @@ class Daemon:
         self._watcher.add(self._config.parent, self._on_settings_files)
 
     def _start(self) -> None:
-        self._challenges.set_zones(_zones(self._settings))
+        self._challenges.set_zones(meaning.zones(self._settings))
         self._run_part(self._dns.start, self._dns.stop)
         self._run_part(self._challenge_socket.start, self._challenge_socket.stop)
         self._run_part(lambda: self._watch.start(self._fail), self._watch.stop)
@@ -211,12 +208,15 @@ class Daemon:
 
     def _rules(self) -> admission.Gateway:
         """The rules of admission as they are now."""
-        found = rules(self._settings, self._broker_addresses)
+        own = processes.interface_addresses()
+        found = meaning.rules(self._settings, broker=self._broker_addresses, own=own)
         return dataclasses.replace(found, reserved=self._fragments.reservations())
 
     def _around_fragments(self) -> Surroundings:
         """What the operator's fragments must leave alone."""
-        return Surroundings(self._settings.public.domains if self._settings.public else (), *self._applier.board.claims())
+        return Surroundings(
+            self._settings.public.domains if self._settings.public else (), *self._applier.board.claims()
+        )
 
     def _run_part(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
         self._stack.callback(stop)
@@ -250,8 +250,8 @@ class Daemon:
 
     def _check(self, fresh: Settings) -> None:
         """Raise GatewayError when these settings could not be started with: better kept out than found out."""
-        _zones(fresh)
-        _rate_limit(fresh)
+        meaning.zones(fresh)
+        meaning.rate_limit(fresh)
         # A port that this appliance has already is not in its own way, whichever address it is on.
         held = {(item.transport, item.port) for item in processes.listening(self._settings)}
         new = [item for item in processes.listening(fresh) if (item.transport, item.port) not in held]
@@ -273,12 +273,12 @@ class Daemon:
         if fresh == self._settings:
             return
         before, self._settings = self._settings, fresh
-        self._challenges.set_zones(_zones(fresh))
+        self._challenges.set_zones(meaning.zones(fresh))
         self._applier.reconfigure(self._rules())
         self._fragments.look()
         self._gateway.apply_static_configuration(static.text(fresh, self._root.path))
         log.info("settings taken over", config=str(self._config))
-        if _read_once(before) != _read_once(fresh):
+        if meaning.read_once(before) != meaning.read_once(fresh):
             log.info("the control plane restarts for its new settings; traffic goes on")
             self.end()
 
@@ -289,43 +289,12 @@ def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str,
     `find_config` is asked again and again: a settings file may appear later, in a place that goes before.
     """
     sys.setswitchinterval(_HOLDING_THE_INTERPRETER_SECONDS)
-    adoption.adopt(root, lambda: rules(settings.load(find_config(), environment)).domains)
+    adoption.adopt(root, lambda: meaning.rules(settings.load(find_config(), environment)).domains)
     root.create()
     daemon = Daemon(root, find_config, environment)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.end())
     return daemon.run()
-
-
-def rules(loaded: Settings, broker: frozenset[Address] = frozenset()) -> admission.Gateway:
-    """The rules of admission that follow from the settings. `broker`: wherever the message bus was found."""
-    public = loaded.public
-    policy = loaded.backend_policy()
-    return admission.Gateway(
-        public=public is not None,
-        addresses=public.addresses if public else frozenset(),
-        domains=public.domains if public else (),
-        policy=dataclasses.replace(
-            policy, broker=policy.broker | broker, own=policy.own | processes.interface_addresses()
-        ),
-    )
-
-
-def resolvers(loaded: Settings) -> list[tuple[str, int]]:
-    """The recursive resolvers to ask; none: the system's."""
-    return [_name_server(text) for text in loaded.dns.resolvers]
-
-
-def _read_once(loaded: Settings) -> tuple[object, ...]:
-    """The settings that are read at the start only: a change restarts the control plane, which costs no traffic."""
-    dns = loaded.dns
-    inner = (loaded.challenge, loaded.admin, loaded.zbus, loaded.broker, loaded.traefik)
-    return (dns.listen, dns.rate_limit, dns.resolvers, *inner)
-
-
-def _rate_limit(loaded: Settings) -> RateLimit | None:
-    limit = loaded.dns.rate_limit
-    return RateLimit(limit.per_second, limit.slip, tuple(map(str, limit.exempt))) if limit else None
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
@@ -335,23 +304,3 @@ def _signature(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
-
-
-def _zones(loaded: Settings) -> tuple[Zone, ...]:
-    public = loaded.public
-    return tuple(
-        zones_of(
-            public.domains if public else (),
-            loaded.dns.challenge_labels,
-            loaded.dns.extra_zones,
-            public.nameserver if public else None,
-        )
-    )
-
-
-def _name_server(text: str) -> tuple[str, int]:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return settings.split_endpoint(text)
-    return text, 53

@@ -22,7 +22,7 @@ _MEANT_AS_ONE = (".yml", ".toml", ".json")
 
 
 class FragmentFiles:
-    """Keeps `control.ports.FragmentStore`. `binary` is the Traefik that runs: what another one took counts for nothing."""
+    """Keeps `control.ports.FragmentStore`. `binary` is the Traefik that runs: what another took counts for nothing."""
 
     def __init__(self, directory: Path, memory: Path, binary: Path) -> None:
         self._directory = directory
@@ -41,7 +41,9 @@ class FragmentFiles:
         meant = [name for name in names if not name.startswith(".") and name.endswith((SUFFIX, *_MEANT_AS_ONE))]
         found = {name.removesuffix(SUFFIX): read(self._directory / name) for name in meant}
         return {_printable(name): content for name, content in found.items() if content is not None} | {
-            _printable(name.removesuffix(SUFFIX)): InvalidInput(f"there are more than {MOST_FRAGMENTS} fragments: join some")
+            _printable(name.removesuffix(SUFFIX)): InvalidInput(
+                f"there are more than {MOST_FRAGMENTS} fragments: join some"
+            )
             for name in meant[MOST_FRAGMENTS:]
         }
 

@@ -40,7 +40,7 @@ def check(options: Namespace) -> int:
 
 
 def _verdicts(options: Namespace) -> "list[Verdict]":
-    from appliance import daemon, settings
+    from appliance import settings
     from appliance.adapters import fragment_files, processes
     from appliance.adapters.files import WorkloadFiles
     from appliance.adapters.fragment_files import FragmentFiles
@@ -48,13 +48,16 @@ def _verdicts(options: Namespace) -> "list[Verdict]":
     from appliance.control import checking
     from appliance.model import fragments
     from appliance.model.fragments import Surroundings
+    from appliance.settings import meaning
 
     root, path = Root(Path(options.root).absolute()), options.path
     files, is_whole = _files(path)
     loaded = settings.load(settings.find(root.path, os.environ, options.config), os.environ)
     binary = processes.traefik_binary(loaded.traefik.binary)
     kept = FragmentFiles(root.extra, root.fragments, binary).accepted()
-    rules = replace(daemon.rules(loaded), reserved=fragments.reservations(kept.values()))
+    rules = replace(
+        meaning.rules(loaded, own=processes.interface_addresses()), reserved=fragments.reservations(kept.values())
+    )
     existing = WorkloadFiles(root.workloads).load() if root.workloads.is_dir() else []
     named = {file.stem for file in files if _is_workload(file)}
     others = [item for item in existing if item.id not in named and not (is_whole and named)]
@@ -71,10 +74,10 @@ def _verdicts(options: Namespace) -> "list[Verdict]":
 
 
 def _lookups(loaded: "Settings") -> Any:
-    from appliance import daemon
     from appliance.adapters.lookups import ResolverLookups
+    from appliance.settings import meaning
 
-    return ResolverLookups(daemon.resolvers(loaded))
+    return ResolverLookups(meaning.resolvers(loaded))
 
 
 def _files(path: Path) -> tuple[list[Path], bool]:

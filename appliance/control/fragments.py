@@ -92,7 +92,7 @@ class Fragments:
             self._wake.notify_all()
 
     def files(self) -> Files:
-        """What is wanted in Traefik's directory beside the routes: file name -> text. Another object when it changed."""
+        """What is wanted in Traefik's directory beside the routes: file name -> text. A new object if it changed."""
         return self._files
 
     def written(self, files: Files) -> None:

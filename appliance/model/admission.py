@@ -5,7 +5,7 @@ Pure: a workload, the rules and what names resolve to in, a route or a reason ou
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from appliance.model import hosts
 from appliance.model.backends import Address, Backend, BackendPolicy
@@ -23,7 +23,7 @@ class Gateway:
     addresses: frozenset[Address]
     domains: tuple[str, ...]
     policy: BackendPolicy
-    reserved: Reservations = Reservations()
+    reserved: Reservations = field(default_factory=Reservations)
     """What the operator's own fragments have."""
 
 

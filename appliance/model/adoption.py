@@ -13,7 +13,10 @@ from appliance.model import documents, hosts, workloads
 from appliance.model.errors import InvalidInput
 from appliance.model.workloads import Workload, WorkloadType
 
-_RULE = {"http": re.compile(r"\s*Host\(\s*([`\"])([^`\"]+)\1\s*\)\s*"), "tcp": re.compile(r"\s*HostSNI\(\s*([`\"])([^`\"]+)\1\s*\)\s*")}
+_RULE = {
+    "http": re.compile(r"\s*Host\(\s*([`\"])([^`\"]+)\1\s*\)\s*"),
+    "tcp": re.compile(r"\s*HostSNI\(\s*([`\"])([^`\"]+)\1\s*\)\s*"),
+}
 _ADDRESS = {"http": "url", "tcp": "address"}
 _ROUTER_KEYS = frozenset({"rule", "service", "tls", "entrypoints", "priority"})
 _BALANCER_KEYS = frozenset({"servers", "passhostheader", "terminationdelay"})
@@ -89,7 +92,9 @@ def _only(value: Any, what: str, kind: str) -> tuple[str, Any]:
 def _check_keys(found: Mapping[str, Any], known: frozenset[str], what: str) -> None:
     for key in found:
         if key not in known:
-            raise InvalidInput(f"{what} has `{key[:80]}`, which would be lost: register the workload by `gateway route`")
+            raise InvalidInput(
+                f"{what} has `{key[:80]}`, which would be lost: register the workload by `gateway route`"
+            )
 
 
 def _names(document: Any) -> list[str]:

@@ -213,9 +213,7 @@ def _router_hosts(
     return bound
 
 
-def _check_leftover(
-    protocol: str, name: str, router: Mapping[str, Any], routers: Collection[tuple[str, str]]
-) -> None:
+def _check_leftover(protocol: str, name: str, router: Mapping[str, Any], routers: Collection[tuple[str, str]]) -> None:
     """A router bound to no host may only have what nobody else takes."""
     if protocol == "tcp":
         raise Refused(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.peers import addresses, appliance as appliances, https
+from tests.peers import addresses, https
+from tests.peers import appliance as appliances
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.peers.backends import MakeBackend
 from tests.peers.nsd import Nsd

@@ -1,11 +1,11 @@
 """Operators' own Traefik fragments: a good one goes live, a bad one is refused with its reason and harms nobody."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.peers import addresses, appliance as appliances, https
+from tests.peers import addresses, https
+from tests.peers import appliance as appliances
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.peers.backends import MakeBackend
 from tests.peers.launching import PeerError
@@ -49,7 +49,7 @@ def until_state(gateway: Appliance, name: str, state: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def gateway(new_appliance: MakeAppliance) -> Iterator[Appliance]:
+def gateway(new_appliance: MakeAppliance) -> Appliance:
     """An appliance without a certificate authority: none of this needs one."""
     return new_appliance(appliances.settings()).start()
 
@@ -105,8 +105,10 @@ BAD = {
     "orders": (router("http://10.99.0.9").replace("tls: {}", "tls: {certResolver: resolver}"), "orders a certificate"),
     "huge": ("# " + "x" * 300_000 + "\n", "at most 262144 are read"),
     "tcp": (
-        "tcp: {routers: {t: {rule: 'HostSNI(`tcp.example.org`)', service: t, tls: {passthrough: true}}}, "
-        "services: {t: {loadBalancer: {servers: [{address: 'tcp://10.99.0.9:1'}]}}}}\n",
+        (
+            "tcp: {routers: {t: {rule: 'HostSNI(`tcp.example.org`)', service: t, tls: {passthrough: true}}}, "
+            "services: {t: {loadBalancer: {servers: [{address: 'tcp://10.99.0.9:1'}]}}}}\n"
+        ),
         "too many colons in address",
     ),
 }

@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.peers import appliance as appliances, https
+from tests.peers import appliance as appliances
+from tests.peers import https
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.peers.backends import MakeBackend
 from tests.peers.load import Load
@@ -17,7 +18,7 @@ FREEZING = "http: {}\n"
 
 
 @pytest.fixture
-def gateway(new_appliance: MakeAppliance, backend: MakeBackend) -> Iterator[Appliance]:
+def gateway(new_appliance: MakeAppliance, backend: MakeBackend) -> Appliance:
     """An appliance with two workloads that are served."""
     started = new_appliance(appliances.settings()).start()
     started.must("route", "name", "1-4-steady", "steady", backend("steady").url)
@@ -115,7 +116,15 @@ def test_whatever_is_done_to_the_directory_is_undone_and_no_route_suffers(gatewa
     assert tally.failures == 0, tally
     assert '"backend": "other"' in https.fetch("other.gw.test").body
     aside = "\n".join(path.name for path in (gateway.root / "quarantine").rglob("*"))
-    kept = ("1-4-other.yaml", "stranger.yaml", ".hidden.yaml", "stranger.toml", "zz-extra-mine.yaml", "link.yaml", "sub")
+    kept = (
+        "1-4-other.yaml",
+        "stranger.yaml",
+        ".hidden.yaml",
+        "stranger.toml",
+        "zz-extra-mine.yaml",
+        "link.yaml",
+        "sub",
+    )
     for name in (*kept, "inner.yaml", "pipe.yaml"):
         assert name in aside
     assert "foreign file set aside" in gateway.program.log_text()

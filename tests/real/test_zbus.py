@@ -212,7 +212,8 @@ def test_a_call_under_way_when_the_control_plane_dies_is_answered_by_the_next(
     broker: Broker, new_node: MakeNode
 ) -> None:
     node = new_node(broker.unix_url).start()
-    traefik, control_plane = node.pid_of("traefik"), node.pid_of("gateway")
+    control_plane = await_result(lambda: node.pid_of("gateway"), "the control plane's pid", seconds=LONG)
+    traefik = node.pid_of("traefik")
     os.kill(traefik, signal.SIGSTOP)
     callers = Callers(
         broker,

@@ -15,17 +15,17 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from appliance import cli, daemon, settings
+from appliance import cli, settings
 from appliance.cli import starting, verbs
 from appliance.cli.arguments import parser
 from appliance.launch import guard
-from appliance.model import backends, documents, workloads
+from appliance.model import backends, documents, fragments, workloads
 from appliance.model.challenges import Challenge
 from appliance.model.histories import Entry, Fetch
 from appliance.model.standings import Certificate, CertificateState, Standing, State, WorkloadView
 from appliance.model.workloads import WorkloadType
 from appliance.render import dns_records, static, supervision
-from appliance.settings import Settings
+from appliance.settings import Settings, meaning
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -126,10 +126,13 @@ def test_the_commands_are_found(document: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.document.name)
 def test_every_yaml_example_is_taken(block: Block, tmp_path: Path) -> None:
-    """A workload example parses, a settings example loads; there is no third kind (`yaml zinit` is not ours)."""
+    """A workload parses, a fragment parses, settings load; there is no fourth kind (`yaml zinit` is not ours)."""
     document = documents.mapping(documents.parse(block.text.encode()), "the example")
     if "type" in document:
         workloads.parse("example", document)
+        return
+    if document.keys() & {"http", "tcp", "tls"}:
+        fragments.parse("example", block.text.encode())
         return
     path = tmp_path / "gateway.yaml"
     path.write_text(block.text, encoding="utf-8")
@@ -176,9 +179,20 @@ def settings_keys(model: type[BaseModel] = Settings, path: str = "") -> Iterator
             yield from settings_keys(section, f"{path}{name}.")
 
 
+_TAKEN_OVER: Final = (
+    "live",
+    "Traefik",
+    "control plane",
+    "Traefik and control plane",
+    "appliance",
+    "no effect",
+)
+"""What the last column of a settings table may say; other tables of five columns are about other things."""
+
+
 def settings_rows() -> dict[str, list[str]]:
     """Key -> the other cells of its row in docs/operations.md."""
-    found = [row for row in rows(OPERATIONS) if len(row) == 5]
+    found = [row for row in rows(OPERATIONS) if len(row) == 5 and row[4].partition(";")[0] in _TAKEN_OVER]
     return {code(row[0])[0]: row[1:] for row in found}
 
 
@@ -211,6 +225,9 @@ def test_the_default_in_a_row_is_the_default(key: str, row: list[str]) -> None:
 
 
 OTHER_VALUES: Final[dict[str, Any]] = {
+    "broker": "unix:///run/redis.sock",
+    "zbus.workers": 2,
+    "zbus.patience": "5s",
     "public.ipv4": "203.0.113.11",
     "public.ipv6": "2001:db8::10",
     "public.domains": ["gw.example.com", "gw2.example.com"],
@@ -264,7 +281,7 @@ def test_the_row_says_what_a_change_costs(key: str, row: list[str]) -> None:
     assert before != after
     root = Path("/root-of-this-test")
     assert (static.text(before, root) != static.text(after, root)) == taken_over.startswith("Traefik")
-    assert (daemon._read_once(before) != daemon._read_once(after)) == taken_over.endswith("control plane")
+    assert (meaning.read_once(before) != meaning.read_once(after)) == taken_over.endswith("control plane")
 
 
 def test_what_has_no_effect_is_not_read() -> None:

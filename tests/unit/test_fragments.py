@@ -150,7 +150,9 @@ class Fault:
 
     def __call__(self, texts: Mapping[str, str]) -> Sequence[Complaint]:
         found = [own for own, text in texts.items() if self._word in text]
-        return [Complaint(f"Traefik dislikes {self._word}", frozenset({own} if self._is_blamed else ())) for own in found]
+        return [
+            Complaint(f"Traefik dislikes {self._word}", frozenset({own} if self._is_blamed else ())) for own in found
+        ]
 
 
 def test_a_good_fragment_lies_in_the_directory_sealed_and_is_applied_once_traefik_has_it(plane: Plane) -> None:

@@ -69,7 +69,7 @@ def test_a_rule_that_can_match_any_host_is_bound_to_none(rule: str) -> None:
 
 @pytest.mark.parametrize(("rule", "words"), UNREADABLE)
 def test_what_cannot_be_read_is_not_guessed_at(rule: str, words: str) -> None:
-    with pytest.raises(InvalidInput, match=".") as caught:
+    with pytest.raises(InvalidInput) as caught:
         rules.bound(rule)
     assert words in str(caught.value)
 

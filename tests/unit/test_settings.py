@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from appliance import settings
 from appliance.model import documents
 from appliance.model.errors import InvalidInput, InvalidSettings, Refused
-from appliance.settings import Settings
+from appliance.settings import Settings, loading
 
 EXAMPLE = """
 public: {ipv4: 203.0.113.10, ipv6: "2001:db8::10", domains: [gw.example.com], nameserver: ns1.gw.example.com}
@@ -186,7 +186,7 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
 def test_the_file_is_found_where_it_was_asked_for_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     explicit, variable, usual = tmp_path / "e.yaml", tmp_path / "v.yaml", tmp_path / "etc.yaml"
     environment = {"GATEWAY_CONFIG": str(variable)}
-    monkeypatch.setattr(settings, "DEFAULT_FILE", usual)
+    monkeypatch.setattr(loading, "DEFAULT_FILE", usual)
     assert settings.find(tmp_path, environment, explicit) == explicit
     assert settings.find(tmp_path, environment) == variable
     assert settings.find(tmp_path, {"GATEWAY_CONFIG": ""}) == tmp_path / "gateway.yaml"

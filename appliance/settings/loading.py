@@ -1,0 +1,89 @@
+"""Settings from their sources: the file, then the `GATEWAY__*` variables over it, checked as a whole."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from appliance.model import documents
+from appliance.model.errors import InvalidInput, InvalidSettings
+from appliance.settings.sections import Settings
+
+DEFAULT_FILE = Path("/etc/gateway/gateway.yaml")
+_LARGEST_FILE_BYTES = 1024 * 1024
+_ENVIRONMENT_PREFIX = "GATEWAY__"
+
+
+def find(root: Path, environment: Mapping[str, str], explicit: Path | None = None) -> Path:
+    """The settings file: `--config`, `GATEWAY_CONFIG`, /etc/gateway/gateway.yaml if it is there, else the root's."""
+    if explicit is not None:
+        return explicit
+    if environment.get("GATEWAY_CONFIG"):
+        return Path(environment["GATEWAY_CONFIG"])
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else root / "gateway.yaml"
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Settings:
+    """The settings in `path` (a missing file is an empty one), overlaid with the `GATEWAY__*` variables.
+
+    Raises InvalidSettings, one line a fault, each naming its key and what to do.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raw = b""
+    except OSError as error:
+        raise InvalidSettings(f"cannot read the settings file {path}: {error.strerror}") from error
+    try:
+        document = documents.parse(raw, _LARGEST_FILE_BYTES)
+        values = documents.mapping(document if document is not None else {}, "the settings file")
+    except InvalidInput as error:
+        raise InvalidSettings(f"{path}: {error}") from error
+    try:
+        return Settings.model_validate(_overlaid(values, environment))
+    except ValidationError as error:
+        faults = "\n".join(f"{path}: {_fault(item)}" for item in error.errors(include_url=False))
+        raise InvalidSettings(faults) from error
+
+
+def _overlaid(values: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(_ENVIRONMENT_PREFIX):
+            continue
+        *sections, key = variable.removeprefix(_ENVIRONMENT_PREFIX).lower().split("__")
+        section = values
+        for name in sections:
+            inner = section.get(name)
+            section[name] = dict(inner) if isinstance(inner, dict) else {}
+            section = section[name]
+        section[key] = _from_environment(text)
+    return values
+
+
+def _from_environment(text: str) -> Any:
+    """JSON where it is JSON of a shape no plain string has (lists, mappings, true, null); else the text itself."""
+    if text[:1] in ("[", "{", '"') or text in ("true", "false", "null"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _fault(item: Any) -> str:
+    path = [str(part) for part in item["loc"]]
+    where = ".".join(path) or "the settings"
+    if item["type"] == "extra_forbidden":
+        return f"{where}: {documents.unknown_key(path[-1], _known_keys(path[:-1]))}"
+    return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
+    return list(model.model_fields)

@@ -1,0 +1,65 @@
+"""What settings mean to the rules: values of the model, made of values of the settings."""
+
+import ipaddress
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from appliance.model import admission
+from appliance.model.backends import Address
+from appliance.model.rate_limits import RateLimit
+from appliance.model.zones import Zone, zones_of
+from appliance.settings.fields import split_endpoint
+from appliance.settings.sections import Settings
+
+_NOBODY: AbstractSet[Address] = frozenset()
+
+
+def rules(
+    loaded: Settings, *, broker: AbstractSet[Address] = _NOBODY, own: AbstractSet[Address] = _NOBODY
+) -> admission.Gateway:
+    """The rules of admission. `broker`: wherever the message bus was found; `own`: addresses of this host."""
+    public = loaded.public
+    policy = loaded.backend_policy()
+    return admission.Gateway(
+        public=public is not None,
+        addresses=public.addresses if public else frozenset(),
+        domains=public.domains if public else (),
+        policy=replace(policy, broker=policy.broker | broker, own=policy.own | own),
+    )
+
+
+def zones(loaded: Settings) -> tuple[Zone, ...]:
+    """The zones the authority answers for. Raises InvalidInput."""
+    public = loaded.public
+    return zones_of(
+        public.domains if public else (),
+        loaded.dns.challenge_labels,
+        loaded.dns.extra_zones,
+        public.nameserver if public else None,
+    )
+
+
+def rate_limit(loaded: Settings) -> RateLimit | None:
+    """How the authority limits its answers; None: not at all."""
+    limit = loaded.dns.rate_limit
+    return RateLimit(limit.per_second, limit.slip, tuple(map(str, limit.exempt))) if limit else None
+
+
+def resolvers(loaded: Settings) -> list[tuple[str, int]]:
+    """The recursive resolvers to ask, as address and port; none: the system's."""
+    return [_name_server(text) for text in loaded.dns.resolvers]
+
+
+def read_once(loaded: Settings) -> tuple[object, ...]:
+    """The settings that are read at the start only: a change restarts the control plane, which costs no traffic."""
+    dns = loaded.dns
+    inner = (loaded.challenge, loaded.admin, loaded.zbus, loaded.broker, loaded.traefik)
+    return (dns.listen, dns.rate_limit, dns.resolvers, *inner)
+
+
+def _name_server(text: str) -> tuple[str, int]:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return split_endpoint(text)
+    return text, 53

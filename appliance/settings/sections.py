@@ -1,0 +1,208 @@
+"""The settings as values: a closed model. An unknown key is an error, for a typo in a gateway's settings otherwise
+shows only on the day it matters. Every field's meaning, unit and default stands in docs/operations.md.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from appliance.model import brokers
+from appliance.model.backends import Address, BackendPolicy
+from appliance.settings.fields import (
+    AbsolutePath,
+    BrokerUrl,
+    Endpoint,
+    Host,
+    IPv4,
+    IPv6,
+    NameServer,
+    NetworkText,
+    Seconds,
+    ZoneName,
+    split_endpoint,
+)
+
+_DIRECTORIES = {
+    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
+    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
+
+
+class _Section(BaseModel):
+    # No input in an error's text: some of it is secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Public(_Section):
+    """The public side of this host. Absent: no gateway, and workloads are refused until it appears."""
+
+    ipv4: IPv4
+    ipv6: IPv6 | None = None
+    domains: tuple[Host, ...] = ()
+    nameserver: Host | None = None
+
+    @property
+    def addresses(self) -> frozenset[Address]:
+        """What names of this gateway resolve to."""
+        return frozenset(address for address in (self.ipv4, self.ipv6) if address is not None)
+
+
+class ExternalAccountBinding(_Section):
+    """ACME external account binding (RFC 8555 §7.3.4)."""
+
+    kid: str
+    hmac: str = Field(repr=False)
+
+
+class Acme(_Section):
+    """The certificate authority and how to ask it."""
+
+    email: str = ""
+    ca_server: str = "letsencrypt"
+    ca_certificates: tuple[AbsolutePath, ...] = ()
+    key_type: Literal["EC256", "EC384", "RSA2048", "RSA4096", "RSA8192"] = "EC256"
+    eab: ExternalAccountBinding | None = None
+    profile: str | None = None
+    certificate_hours: int = Field(default=2160, gt=0)
+    propagation_check: Literal["authoritative", "off"] = "authoritative"
+    rate_limit_pause: Seconds = 3600.0
+
+    @field_validator("propagation_check", mode="before")
+    @classmethod
+    def _yaml_off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML 1.1 reads a bare `off` as false
+
+    @field_validator("ca_server")
+    @classmethod
+    def _known_directory(cls, value: str) -> str:
+        if value not in _DIRECTORIES and not value.startswith("https://"):
+            raise ValueError(f"{value[:80]!r} must be letsencrypt, letsencrypt-staging or an https:// directory URL")
+        return value
+
+    @property
+    def directory(self) -> str:
+        """The ACME directory's URL."""
+        return _DIRECTORIES.get(self.ca_server, self.ca_server)
+
+
+class RateLimit(_Section):
+    """Response rate limiting of the DNS authority; see docs/operations.md."""
+
+    per_second: int = Field(default=20, gt=0, le=255)
+    slip: int = Field(default=2, ge=0)
+    exempt: tuple[NetworkText, ...] = ()
+
+
+class Dns(_Section):
+    """The DNS authority."""
+
+    listen: tuple[Endpoint, ...] = ("0.0.0.0:53", "[::]:53")
+    challenge_labels: tuple[ZoneName, ...] = ("_acme-challenge", "__acme-challenge")
+    extra_zones: tuple[ZoneName, ...] = ()
+    resolvers: tuple[NameServer, ...] = ()
+    rate_limit: RateLimit | None = RateLimit()
+
+
+class ChallengeSocket(_Section):
+    """Who besides root and the appliance's own user may write challenge records."""
+
+    uids: tuple[int, ...] = ()
+
+
+class EntryPoints(_Section):
+    """Where Traefik listens."""
+
+    web: Endpoint = ":80"
+    web_secure: Endpoint = ":443"
+    http3: bool = False
+
+
+class Backends(_Section):
+    """Which addresses workloads may name; what is never allowed stands in docs/operations.md."""
+
+    allow_loopback: bool = False
+    allow_hostnames: bool = False
+    allow: tuple[NetworkText, ...] = ()
+    deny: tuple[NetworkText, ...] = ()
+
+
+class Traefik(_Section):
+    """The data plane's program and its inner addresses."""
+
+    binary: str = "traefik"
+    api: Endpoint = "127.0.0.1:8099"
+    metrics: Endpoint = "127.0.0.1:8082"
+    fast_proxy: bool = False
+    access_log: bool = False
+
+
+class Certificates(_Section):
+    """Keeping of certificates."""
+
+    grace: Seconds = 86400.0
+    quiet_hour: Annotated[int, Field(ge=0, le=23)] | None = None
+    warn_days: int = Field(default=14, ge=0)
+
+
+class Alerts(_Section):
+    """Where alerts go."""
+
+    webhook: str | None = None
+    secret: str | None = Field(default=None, repr=False)
+    command: str | None = None
+
+
+class Zbus(_Section):
+    """The RPC over Redis."""
+
+    workers: int = Field(default=1, gt=0, le=64)
+    patience: Seconds = 20.0
+
+
+class Admin(_Section):
+    """The admin API over TCP; the unix socket is always there."""
+
+    listen: Endpoint | None = None
+    token_file: Path | None = None
+
+
+class Settings(_Section):
+    """All settings. Immutable: a changed file makes a new value."""
+
+    public: Public | None = None
+    acme: Acme = Acme()
+    dns: Dns = Dns()
+    challenge: ChallengeSocket = ChallengeSocket()
+    entrypoints: EntryPoints = EntryPoints()
+    backends: Backends = Backends()
+    certificates: Certificates = Certificates()
+    alerts: Alerts = Alerts()
+    zbus: Zbus = Zbus()
+    admin: Admin = Admin()
+    traefik: Traefik = Traefik()
+    broker: BrokerUrl | None = Field(default=None, repr=False)  # it may hold a password
+
+    @model_validator(mode="after")
+    def _distinct_ports(self) -> "Settings":
+        listening = [self.entrypoints.web, self.entrypoints.web_secure, self.traefik.api, self.traefik.metrics]
+        doubled = {endpoint for endpoint in listening if listening.count(endpoint) > 1}
+        if doubled:
+            raise ValueError(f"{doubled.pop()} is given to two entry points: each needs an address and port of its own")
+        return self
+
+    def backend_policy(self) -> BackendPolicy:
+        """The rules for backends that follow from these settings."""
+        listening = {split_endpoint(item)[0] for item in (self.entrypoints.web, self.entrypoints.web_secure)}
+        own = {ipaddress.ip_address(host) for host in listening if host}
+        public = self.public.addresses if self.public else frozenset()
+        broker = brokers.parse(self.broker).address if self.broker else None
+        return BackendPolicy(
+            own=frozenset(address for address in own | public if not address.is_unspecified),
+            broker=frozenset({broker}) if broker else frozenset(),
+            allow_loopback=self.backends.allow_loopback,
+            allow_hostnames=self.backends.allow_hostnames,
+            allow=self.backends.allow,
+            deny=self.backends.deny,
+        )

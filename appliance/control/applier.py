@@ -121,7 +121,8 @@ class Applier:
     def reconfigure(self, gateway: Gateway) -> None:
         """Admit by these rules from now on."""
         with self._changed:
-            self._new_rules = gateway
+            if gateway != self._register.gateway or self._new_rules is not None:
+                self._new_rules = gateway
             self._ask()
 
     def admit_one(self, workload: Workload, write: Callable[[], None]) -> int:

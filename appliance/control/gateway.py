@@ -30,7 +30,7 @@ class Gateway:
     Every method that changes something may be repeated: the same call again is an update to the same state.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts it directs; only the composition root calls this
         self,
         *,
         applier: Applier,

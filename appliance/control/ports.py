@@ -34,7 +34,7 @@ class ChallengeStore(Protocol):
     """Where challenge values outlive the process."""
 
     def load(self) -> tuple[int, tuple[Challenge, ...]]:
-        """The last SOA serial and the values. Nothing stored: (0, ()). A corrupt store is set aside, reported, (0, ())."""
+        """The last SOA serial and the values; (0, ()) when nothing is stored, or what is was corrupt and set aside."""
 
     def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
         """Replace what is stored, atomically."""

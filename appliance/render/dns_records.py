@@ -66,7 +66,7 @@ def _domain_records(domain: str, public: Public, challenge_labels: Sequence[str]
 
 
 def _is_kept_here(nameserver: str, domain: str, domains: Sequence[str]) -> bool:
-    """Whether the name server's address is a record of this domain's provider; one of no domain is told at the first."""
+    """Whether the name server's address is this domain's provider's to know; one of no domain is told at the first."""
     above = [item for item in domains if hosts.lies_under(nameserver, item)]
     return domain == max(above, key=len) if above else domain == domains[0]
 

@@ -29,7 +29,9 @@ def plan(count: int = 10_000) -> int:
             for identity, document in documents.items()
         }
     )
-    files = Tree().update({identity: Decision(route, orders_certificate=True) for identity, route in register.routes.items()})
+    files = Tree().update(
+        {identity: Decision(route, orders_certificate=True) for identity, route in register.routes.items()}
+    )
     return sum(len(text or "") for text in files.values())
 
 

@@ -1,5 +1,6 @@
 """`proxy/` is the appliance's: whatever somebody does there is undone within a second, and no route suffers."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -39,14 +40,20 @@ def delete(path: Path) -> None:
     (path / "1-4-other.yaml").unlink()
 
 
+def in_its_place(path: Path, make: Callable[[Path], None]) -> None:
+    """Delete a file and make something else of its name, which may take a few tries: it is restored that fast."""
+    while True:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError):
+            return make(path)
+
+
 def replace_by_a_link(path: Path) -> None:
-    (path / "1-4-other.yaml").unlink()
-    (path / "1-4-other.yaml").symlink_to("/etc/hostname")
+    in_its_place(path / "1-4-other.yaml", lambda place: place.symlink_to("/etc/hostname"))
 
 
 def replace_by_a_directory(path: Path) -> None:
-    (path / "1-4-other.yaml").unlink()
-    (path / "1-4-other.yaml").mkdir()
+    in_its_place(path / "1-4-other.yaml", Path.mkdir)
 
 
 def foreign(path: Path) -> None:

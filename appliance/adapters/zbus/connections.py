@@ -110,16 +110,15 @@ class Link:
             self._said.add(kind)
         log.warning("the message bus does not work; it is tried again", broker=self._shown, reason=reason)
 
-    def works(self, who: str) -> bool:
-        """`who` got what it asked for. Whether that is news: everybody else does too, and not all did before."""
+    def works(self, who: str) -> None:
+        """`who` got what it asked for."""
         with self._lock:
             self._troubled.pop(who, None)
             if self._troubled or (self._is_met and not self._said):
-                return False
+                return
             self._is_met = True
             self._said.clear()
         log.info("connected to the message bus", broker=self._shown)
-        return True
 
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (

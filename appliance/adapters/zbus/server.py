@@ -47,6 +47,7 @@ class BusServer:
         self._queues = [Queue(broker, f"{MODULE}.{name}", instance) for name in names]
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._telling = threading.Lock()
         self._on_addresses: Callable[[frozenset[Address]], None] = lambda _: None
 
     @property
@@ -59,7 +60,10 @@ class BusServer:
         on_failure: Callable[[BaseException], None],
         on_addresses: Callable[[frozenset[Address]], None] = lambda _: None,
     ) -> None:
-        """Serve. `on_failure` is told when a thread ends unexpectedly, `on_addresses` where the broker was found."""
+        """Serve. `on_failure` is told when a thread ends unexpectedly, `on_addresses` where the broker was found.
+
+        The latter is told after each connection, by one thread at a time.
+        """
         self._on_addresses = on_addresses
         self._workers.start(on_failure)
         *requests, status = self._queues
@@ -100,20 +104,29 @@ class BusServer:
 
     def _receive(self, queue: Queue, accept: Callable[[Queue, Taken], None], *, needs_worker: bool) -> None:
         pause = Pause()
+        is_connected = False
         while not self._stopping.is_set():
             if needs_worker and not self._workers.wait_for_room(ROUND_SECONDS):
                 continue
             try:
                 found = queue.take()
             except Unavailable as error:
+                is_connected = False
                 self._link.failed(queue.name, error)
                 self._stopping.wait(pause.grow())
                 continue
             pause.reset()
-            if self._link.works(queue.name):
-                self._on_addresses(connections.addresses(self._broker))
+            if not is_connected:
+                self._tell_addresses()
+                is_connected = True
+            self._link.works(queue.name)
             for taken in found:
                 accept(queue, taken)
+
+    def _tell_addresses(self) -> None:
+        """Before the first request is carried out: it may be one that leads to the broker."""
+        with self._telling:
+            self._on_addresses(connections.addresses(self._broker))
 
     def _accept(self, queue: Queue, taken: Taken) -> None:
         request = self._request(queue, taken)

@@ -131,9 +131,7 @@ def test_silent_and_slow_clients_block_nobody(served: Path) -> None:
         sock.close()
 
 
-def test_a_request_without_end_is_given_up(
-    verbs: Verbs, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_without_end_is_given_up(verbs: Verbs, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(challenge_socket, "PATIENCE_SECONDS", 0.05)
     server = ChallengeSocket(path, verbs.present, verbs.clean_up)
     server.start()

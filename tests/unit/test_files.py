@@ -90,7 +90,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("appliance.adapters.files._open_without_waiting", refuse)
+    monkeypatch.setattr("appliance.adapters.files.directories._open_without_waiting", refuse)
     assert only(tmp_path) == "odd.yaml cannot be read: Permission denied"
 
 
@@ -161,7 +161,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "blog.yaml").write_text(GOOD, encoding="utf-8")
     files = WorkloadFiles(tmp_path)
     before = files.load()
-    monkeypatch.setattr("appliance.adapters.files._desired", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr("appliance.adapters.files.workloads._desired", lambda _: pytest.fail("read again"))
     assert files.load() == before
 
 

@@ -1,0 +1,139 @@
+"""Workloads as files: what is desired, and what was accepted last."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from appliance import atomic
+from appliance.adapters.files import directories
+from appliance.model import documents, workloads
+from appliance.model.admission import Desired
+from appliance.model.errors import InvalidInput, Unavailable
+from appliance.model.workloads import Workload
+
+
+class WorkloadFiles:
+    """`workloads/`: the desired state. Keeps `control.ports.WorkloadStore`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[str, tuple[directories.Signature | None, Desired]] = {}
+
+    def load(self) -> list[Desired]:
+        """Every `.yaml` file as a workload, or as the reason why it is none. Editors' scratch files are passed over.
+
+        Raises Unavailable when the directory itself is not there: that says nothing about the workloads.
+        """
+        self._check_directory()
+        fresh: dict[str, tuple[directories.Signature | None, Desired]] = {}
+        for entry in directories.entries(self._directory):
+            if entry.name.startswith(".") or not entry.name.endswith((directories.SUFFIX, ".yml")):
+                continue
+            known = self._read.get(entry.name)
+            if known is not None and known[0] is not None and known[0] == entry.signature:
+                fresh[entry.name] = known
+            elif (desired := _desired(entry)) is not None:
+                fresh[entry.name] = (entry.signature, desired)
+        self._read = fresh
+        return [desired for _, desired in fresh.values()]
+
+    def read(self, identities: Iterable[str]) -> dict[str, Desired | None]:
+        """These workloads' files as they are now; None: there is none. Raises Unavailable as `load`."""
+        self._check_directory()
+        return {identity: self._read_one(identity) for identity in identities}
+
+    def _check_directory(self) -> None:
+        if not self._directory.is_dir():
+            raise Unavailable(f"the directory {self._directory} is gone: bring it back; the routes are kept meanwhile")
+
+    def _read_one(self, identity: str) -> Desired | None:
+        name = identity if identity.endswith(".yml") else f"{identity}{directories.SUFFIX}"
+        entry = directories.entry(self._directory, name)
+        desired = _desired(entry) if entry is not None else None
+        if entry is None or desired is None:
+            self._read.pop(name, None)
+        else:
+            self._read[name] = (entry.signature, desired)
+        return desired
+
+    def put(self, workload: Workload) -> None:
+        """Write `<id>.yaml`. Raises Unavailable when the disk refuses."""
+        content = yaml.safe_dump(workload.document(), sort_keys=False, allow_unicode=True)
+        path = self._directory / f"{workload.id}{directories.SUFFIX}"
+        try:
+            atomic.write(path, content)
+        except OSError as error:
+            raise Unavailable(f"cannot write {path}: {error.strerror}; the workload is as it was") from error
+
+    def remove(self, identity: str) -> bool:
+        """Remove `<id>.yaml`, readable or not. Raises Unavailable when the disk refuses."""
+        path = self._directory / f"{workloads.workload_id(identity)}{directories.SUFFIX}"
+        try:
+            return directories.removed(path)
+        except OSError as error:
+            raise Unavailable(f"cannot remove {path}: {error.strerror}; the workload is as it was") from error
+
+
+class AcceptedFiles:
+    """`state/accepted/`: the versions let in last. Keeps `control.ports.AcceptedStore`; nobody else writes there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: dict[str, Workload] | None = None
+
+    def load(self) -> Mapping[str, Workload]:
+        """By id; read from disk once."""
+        if self._known is None:
+            found = (
+                _desired(entry)
+                for entry in directories.entries(self._directory)
+                if entry.name.endswith(directories.SUFFIX)
+            )
+            self._known = {item.id: item.content for item in found if item and isinstance(item.content, Workload)}
+        return dict(self._known)
+
+    def put(self, workload: Workload) -> None:
+        """Remember this version. Not synced: losing it costs only who was first, after a power failure.
+
+        Raises Unavailable when the disk refuses.
+        """
+        self.load()
+        content = json.dumps(workload.document())  # YAML too, and a hundred times as fast to write
+        try:
+            atomic.write(self._directory / f"{workload.id}{directories.SUFFIX}", content, sync=False)
+        except OSError as error:
+            raise Unavailable(f"cannot write into {self._directory}: {error.strerror}") from error
+        self._cache()[workload.id] = workload
+
+    def remove(self, identity: str) -> bool:
+        """Forget a workload."""
+        self._cache().pop(identity, None)
+        return directories.removed(self._directory / f"{identity}{directories.SUFFIX}")
+
+    def _cache(self) -> dict[str, Workload]:
+        self.load()
+        return self._known if self._known is not None else {}
+
+
+def _desired(entry: directories.Entry) -> Desired | None:
+    """A workload file's content or what is wrong with it; None when it has gone meanwhile."""
+    shown = directories.printable(entry.name)
+    identity = shown.removesuffix(directories.SUFFIX)
+    try:
+        raw = directories.read_limited(entry.path, documents.LARGEST_DOCUMENT_BYTES)
+        return Desired(identity, _parsed(entry, identity, raw), entry.modified)
+    except FileNotFoundError:
+        return None
+    except InvalidInput as error:
+        return Desired(identity, error, entry.modified)
+    except OSError as error:
+        return Desired(identity, InvalidInput(f"{shown} cannot be read: {error.strerror}"), entry.modified)
+
+
+def _parsed(entry: directories.Entry, identity: str, raw: bytes) -> Workload:
+    if not entry.name.endswith(directories.SUFFIX):
+        right = identity.rsplit(".", 1)[0] + directories.SUFFIX
+        raise InvalidInput(f"rename {identity} to {right}: workload files end in {directories.SUFFIX}")
+    return workloads.parse(identity, documents.parse(raw))

@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 # Installing a name server must not start it: the tests start their own, in a namespace of their own.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: setup demo check test test-real test-python313 bench fmt fuzz lock
+COMPILE = CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.PHONY: setup demo check test test-real test-container test-python313 image bench fmt fuzz lock
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.installed
@@ -29,7 +32,14 @@ check: setup
 	@$(BIN)/lint-imports --no-logo >$(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 	@$(BIN)/pytest -q
 
-test: check test-real test-python313
+test: check test-real test-container test-python313
+
+# Builds the image and starts it on a Docker engine of its own.
+test-container: setup
+	@$(BIN)/pytest -q tests/container
+
+image:
+	@docker build --quiet --tag gateway-appliance:dev --file images/Dockerfile .
 
 test-python313: setup
 	@tests/peers/python313
@@ -52,6 +62,7 @@ fmt: setup
 
 # Hashes of every platform's file, no index address: the same lock serves a public user and a private mirror.
 lock:
-	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt pyproject.toml
-	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev -o requirements-dev.txt pyproject.toml
-	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra fuzz -o requirements-fuzz.txt pyproject.toml
+	@$(COMPILE) -o requirements.txt pyproject.toml
+	@$(COMPILE) --extra dev -o requirements-dev.txt pyproject.toml
+	@$(COMPILE) --extra fuzz -o requirements-fuzz.txt pyproject.toml
+	@echo hatchling | $(COMPILE) -o requirements-build.txt -

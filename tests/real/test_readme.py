@@ -26,7 +26,10 @@ RUN: Final = {
 }
 """Command -> the test here that runs it."""
 
-NOT_RUN: Final = {"make test": "it is what runs these tests"}
+NOT_RUN: Final = {
+    "make test": "it is what runs these tests",
+    "docker compose up --detach": "tests/container runs it, on a Docker engine",
+}
 """Command -> why not."""
 
 

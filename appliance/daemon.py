@@ -150,7 +150,11 @@ class Daemon:
             describe=self.describe,
         )
         self._challenge_socket = ChallengeSocket(
-            root.challenge_socket, self._gateway.present, self._gateway.clean_up, loaded.challenge.uids
+            root.challenge_socket,
+            self._gateway.present,
+            self._gateway.clean_up,
+            loaded.challenge.uids,
+            failed=self._fail,
         )
         self._watcher = Watcher()
         self._watcher.add(root.workloads, self._on_workload_files)

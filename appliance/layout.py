@@ -1,4 +1,4 @@
-"""Where everything lies under the root (DESIGN: "Files under the root"), and the making of it."""
+"""Where everything lies under the root (docs/operations.md, "Files under the root"), and the making of it."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -11,6 +11,7 @@ It knows lines and peers; what a verb does is passed in.
 """
 
 import contextlib
+import errno
 import json
 import os
 import selectors
@@ -20,6 +21,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +39,10 @@ PATIENCE_SECONDS = 5.0
 """For a whole request, however it arrives; and for taking the answer."""
 MOST_CLIENTS = 256
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_ACL_VERSION = struct.pack("<I", 2)
+_ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id
+_ACL_OWNER, _ACL_USER, _ACL_GROUP, _ACL_MASK, _ACL_OTHERS = 0x01, 0x02, 0x04, 0x10, 0x20
+_ACL_NOBODY = 0xFFFF_FFFF
 
 
 class _Client:
@@ -53,12 +59,24 @@ class _Client:
 
 
 class ChallengeSocket:
-    """Serves `present` and `clean_up` at the unix socket `path`, mode 0660, to root, our own uid and `uids`."""
+    """Serves `present` and `clean_up` at the unix socket `path`, mode 0660, to root, our own uid and `uids`.
 
-    def __init__(self, path: Path, present: Verb, clean_up: Verb, uids: Iterable[int] = ()) -> None:
+    `failed` is told when its thread ends by surprise.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        present: Verb,
+        clean_up: Verb,
+        uids: Iterable[int] = (),
+        *,
+        failed: Callable[[BaseException], None] = lambda _: None,
+    ) -> None:
         self._path = path
         self._verbs: dict[object, Verb] = {"present": present, "cleanup": clean_up}
         self._uids = frozenset((0, os.geteuid(), *uids))
+        self._failed = failed
         self._clients: OrderedDict[int, _Client] = OrderedDict()  # by descriptor, oldest first
         self._thread: threading.Thread | None = None
         self._alarm: socket.socket | None = None
@@ -70,7 +88,7 @@ class ChallengeSocket:
         """
         if self._thread is not None:
             return
-        listener = _listen(self._path)
+        listener = _listen(self._path, self._uids - {0, os.geteuid()})
         self._alarm, wake = socket.socketpair()
         self._thread = threading.Thread(target=self._guard, args=(listener, wake), name="challenge-socket", daemon=True)
         self._thread.start()
@@ -85,6 +103,13 @@ class ChallengeSocket:
         self._path.unlink(missing_ok=True)
 
     def _guard(self, listener: socket.socket, wake: socket.socket) -> None:
+        try:
+            self._run(listener, wake)
+        except Exception as error:
+            log.exception("challenge socket ended by surprise")
+            self._failed(error)
+
+    def _run(self, listener: socket.socket, wake: socket.socket) -> None:
         with listener, wake, selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
             selector.register(wake, selectors.EVENT_READ)
@@ -118,7 +143,10 @@ class ChallengeSocket:
             )
         try:
             sock, _ = listener.accept()
-        except OSError as error:  # gone again, or no descriptor left: the next turn tries anew
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE) and self._clients:
+                # The listener stays ready: without room made now this would be tried without end.
+                self._close(selector, next(iter(self._clients.values())))
             log.warning("challenge socket could not accept", reason=str(error))
             return
         sock.setblocking(False)
@@ -190,14 +218,31 @@ class _Request(NamedTuple):
         return request
 
 
-def _listen(path: Path) -> socket.socket:
-    """A listening socket that appears at `path` with its mode and ready to accept, in one step."""
+def _admit(path: Path, uids: AbstractSet[int]) -> None:
+    """Let these users connect: an access control list in the kernel's form (acl(5), linux/posix_acl_xattr.h)."""
+    entries = [(_ACL_OWNER, 6, _ACL_NOBODY), *((_ACL_USER, 6, uid) for uid in sorted(uids))]
+    entries += [(_ACL_GROUP, 6, _ACL_NOBODY), (_ACL_MASK, 6, _ACL_NOBODY), (_ACL_OTHERS, 0, _ACL_NOBODY)]
+    try:
+        os.setxattr(
+            path, "system.posix_acl_access", b"".join([_ACL_VERSION, *(_ACL_ENTRY.pack(*it) for it in entries)])
+        )
+    except OSError as error:
+        log.warning("challenge.uids cannot be let in: the filesystem knows no access lists", reason=error.strerror)
+
+
+def _listen(path: Path, uids: AbstractSet[int]) -> socket.socket:
+    """A listening socket that appears at `path` with its mode and ready to accept, in one step.
+
+    `uids` may connect to it too, by an access control list.
+    """
     fresh = path.with_name(".new.sock")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         fresh.unlink(missing_ok=True)
         sock.bind(str(fresh))
         fresh.chmod(0o660)
+        if uids:
+            _admit(fresh, uids)
         sock.listen(MOST_CLIENTS)
         sock.setblocking(False)
         fresh.replace(path)

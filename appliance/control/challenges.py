@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from appliance import logs
 from appliance.control.ports import Authority, ChallengeStore
 from appliance.model.challenges import Challenge, Records, check_name, check_value
+from appliance.model.errors import Unavailable
 from appliance.model.histories import Entry, History
 from appliance.model.zones import Zone, plain_name
 
@@ -31,6 +32,7 @@ class Challenges:
         self._lock = threading.Lock()
         self._zones: tuple[Zone, ...] = ()
         self._history = History()
+        self._trouble: str | None = None
         self._records = Records.of(*store.load()).expire(clock())
         for challenge in self._records.challenges.values():
             self._history = self._history.presented(challenge)
@@ -39,15 +41,16 @@ class Challenges:
     def present(self, fqdn: str, value: str, by: str) -> None:
         """Answer `value` at `fqdn` (any case, with or without trailing dot) from now on. `by` is for the history.
 
-        Raises InvalidInput for no name or no value, Refused outside every zone or over a bound, OSError when it could
-        not be stored (it is answered all the same, but would not outlive the process).
+        Raises InvalidInput for no name or no value, Refused outside every zone or over a bound, Unavailable when it
+        could not be stored (it is answered all the same, but would not outlive the process).
         """
         name, value = plain_name(fqdn), check_value(value)
         with self._lock:
             check_name(name, self._zones)
             challenge = Challenge(name, value, self._clock(), by)
-            self._replace(self._records.present(challenge))
+            records = self._records.present(challenge)
             self._history = self._seen().presented(challenge)
+            self._replace(records)
         log.info("challenge presented", name=name, by=by)
 
     def clean_up(self, fqdn: str, value: str, by: str) -> None:
@@ -55,9 +58,9 @@ class Challenges:
         name, value = plain_name(fqdn), check_value(value)
         with self._lock:
             check_name(name, self._zones)
-            history = self._seen()
-            self._replace(self._records.clean_up(name, value, self._clock()))
-            self._history = history.ended([(name, value)], "cleaned up", self._clock())
+            records = self._records.clean_up(name, value, self._clock())
+            self._history = self._seen().ended([(name, value)], "cleaned up", self._clock())
+            self._replace(records)
         log.info("challenge cleaned up", name=name, by=by)
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
@@ -65,7 +68,7 @@ class Challenges:
         with self._lock:
             self._zones = tuple(zones)
             self._authority.set_zones(self._zones)
-            self._replace(self._records.renumbered(self._clock()))
+            self._replace_or_report(self._records.renumbered(self._clock()))
 
     def expire(self) -> None:
         """Let go of values older than an hour. Called once in a while; also moves fetches into the history."""
@@ -73,10 +76,16 @@ class Challenges:
             now = self._clock()
             gone = self._records.expired(now)
             history = self._seen()
-            self._replace(self._records.expire(now))
+            self._replace_or_report(self._records.expire(now))
             self._history = history.ended([(one.name, one.value) for one in gone], "expired", now)
+            if self._trouble is not None:
+                self._save_or_report()
         for challenge in gone:
             log.warning("challenge expired without clean-up", name=challenge.name, by=challenge.by)
+
+    def trouble(self) -> str | None:
+        """Why the records are not stored as they are answered; None when they are."""
+        return self._trouble
 
     def history(self) -> tuple[Entry, ...]:
         """The last 200 challenges, oldest first: by whom, when, fetched from where, how ended."""
@@ -90,6 +99,25 @@ class Challenges:
         self._records = records
         self._authority.publish(records.serial, records.values)
         self._store.save(records.serial, records.challenges.values())
+
+    def _replace_or_report(self, records: Records) -> None:
+        """As `_replace`, for what nobody waits for: a disk that refuses must not silence the authority."""
+        try:
+            self._replace(records)
+        except Unavailable as error:
+            self._report(error)
+
+    def _save_or_report(self) -> None:
+        try:
+            self._store.save(self._records.serial, self._records.challenges.values())
+            self._trouble = None
+        except Unavailable as error:
+            self._report(error)
+
+    def _report(self, error: Unavailable) -> None:
+        if self._trouble is None:
+            log.error("challenges cannot be stored; they are answered all the same", reason=str(error))
+        self._trouble = str(error)
 
     def _seen(self) -> History:
         """The history with the fetches since it was last looked at. Before a value ends, so that they count for it."""

@@ -191,8 +191,8 @@ class Gateway:
             problems.append("Traefik does not answer on its API")
         if described["public"] is None:
             problems.append(f"this host is no gateway yet: write a `public` section into {described['config']}")
-        if (held := self._applier.trouble()) is not None:
-            notices.append(held)
+        troubles = (self._applier.trouble(), self._challenges.trouble())
+        notices += [trouble for trouble in troubles if trouble is not None]
         if described["settings_problem"]:
             notices.append(f"the settings file is not taken over: {described['settings_problem']}")
         if described.get("bus_problem"):

@@ -6,7 +6,7 @@ It knows no packets, no sockets and no clock; names are kept in wire form, becau
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from appliance.model.errors import InvalidInput
@@ -103,7 +103,12 @@ class Contents:
         """Everything anew, for a new set of zones."""
         apexes = {wire_name(zone.apex): zone for zone in zones}
         empty = cls(zones=apexes, serial=serial, texts={}, values={}, weights=dict.fromkeys(apexes, 1))
-        return empty.with_values(serial, texts)
+        weights = dict(empty.weights)
+        for apex in apexes:  # what lies between a nested zone and the one around it exists as well (RFC 8020 §2)
+            around = empty.zone_of(_above(apex))
+            if around:
+                empty._count(weights, _above(apex), around, 1)
+        return replace(empty, weights=weights).with_values(serial, texts)
 
     def with_values(self, serial: int, texts: Mapping[str, tuple[str, ...]]) -> Self:
         """The same zones with other values. Costs what changed, plus one copy of the maps."""
@@ -140,14 +145,22 @@ class Contents:
     def _weigh(self, weights: dict[Name, int], name: Name, change: int) -> None:
         """Count an owner name in (or out) along the way up to its apex. Names outside every zone do not exist."""
         apex = self.zone_of(name)
-        if not apex:
-            return
+        if apex:
+            self._count(weights, name, apex, change)
+
+    @staticmethod
+    def _count(weights: dict[Name, int], name: Name, apex: Name, change: int) -> None:
         for start in _label_starts(name[: len(name) - len(apex)]):
             weight = weights.get(name[start:], 0) + change
             if weight:
                 weights[name[start:]] = weight
             else:
                 del weights[name[start:]]
+
+
+def _above(name: Name) -> Name:
+    """The name one label up."""
+    return name[name[0] + 1 :]
 
 
 def _label_starts(labels: bytes) -> Iterable[int]:

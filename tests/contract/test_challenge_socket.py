@@ -165,8 +165,10 @@ def test_only_root_ourselves_and_configured_users_may(verbs: Verbs, path: Path) 
     server = ChallengeSocket(path, verbs.present, verbs.clean_up, uids=[1001])
     server.start()
     path.parent.chmod(0o755)
-    path.chmod(0o666)  # the mode lets everybody in: the uid decides
-    assert [_answer_as(uid, path)["ok"] for uid in (0, 1001, 1002)] == [True, True, False]
+    assert [_answer_as(uid, path)["ok"] for uid in (0, 1001)] == [True, True]
+    with pytest.raises(subprocess.CalledProcessError):
+        _answer_as(1002, path)
+    path.chmod(0o666)  # even where the mode lets everybody in, the uid decides
     assert "challenge.uids" in _answer_as(1002, path)["error"]
     server.stop()
 
@@ -187,6 +189,8 @@ def _answer_as(uid: int, path: Path) -> dict[str, Any]:
         ["python3", "-c", _CLIENT, path, line(**PRESENT).decode()],
         env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
         user=uid,
+        group=uid,
+        extra_groups=[],
         cwd="/",
         capture_output=True,
         timeout=20,

@@ -75,6 +75,23 @@ def test_the_answer_to_each_question(name: str, qtype: int, qclass: int, expecte
     assert answer(CONTENTS, wire_name(name), qtype, qclass) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "rcode"),
+    [
+        ("gw.acme.example.com", Rcode.NOERROR),
+        ("_acme-challenge.gw.acme.example.com", Rcode.NOERROR),
+        ("gx.acme.example.com", Rcode.NXDOMAIN),
+        ("x.gw.acme.example.com", Rcode.NXDOMAIN),
+    ],
+)
+def test_nothing_above_a_nested_zone_is_denied(name: str, rcode: Rcode) -> None:
+    """A resolver that heard NXDOMAIN would not ask below it any more (RFC 8020 §2)."""
+    outer, inner = Zone("acme.example.com", "example.com"), Zone("_acme-challenge.gw.acme.example.com", "example.com")
+    found = answer(Contents.of([outer, inner], 42, {}), wire_name(name), TXT, IN)
+    assert (found.rcode, found.records, found.is_authoritative) == (rcode, (), True)
+    assert found.authority[0].owner == wire_name(inner.apex if name == inner.apex else outer.apex)
+
+
 def test_the_root_is_not_ours() -> None:
     assert answer(CONTENTS, b"\0", NS, IN) == NOT_OURS
 

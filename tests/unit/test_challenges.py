@@ -17,6 +17,7 @@ from appliance.model.challenges import (
 from appliance.model.errors import InvalidInput, Refused, Unavailable
 from appliance.model.histories import LONGEST, MOST_FETCHES, Fetch, History
 from appliance.model.zones import Zone
+from tests.fakes import FakeAuthority, FakeChallengeStore
 
 NAME = "_acme-challenge.gw.example.com"
 ZONES = (Zone(NAME, "gw.example.com"),)
@@ -220,3 +221,31 @@ def test_the_history_keeps_the_last_200_and_counts_more_fetches_than_it_keeps() 
     assert history.entries[0].challenge.value == "1"
     assert len(history.entries[-1].fetches) == MOST_FETCHES
     assert history.entries[-1].fetch_count == MOST_FETCHES + 5
+
+
+class FullStore(FakeChallengeStore):
+    """A store on a disk that is full."""
+
+    is_full = True
+
+    def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
+        if self.is_full:
+            raise Unavailable("no space left on device")
+        super().save(serial, challenges)
+
+
+def test_a_full_disk_does_not_silence_the_authority() -> None:
+    """Only who waits for an answer is told; zones and expiry go on, and what was not stored is stored later."""
+    store, authority = FullStore(), FakeAuthority()
+    challenges = Challenges(authority, store, lambda: 1000.0)
+    challenges.set_zones([Zone("_acme-challenge.gw.example.com", "gw.example.com")])
+    with pytest.raises(Unavailable, match="no space left"):
+        challenges.present("_acme-challenge.gw.example.com", "value", "somebody")
+    assert authority.values == {"_acme-challenge.gw.example.com": ("value",)}
+    assert [entry.challenge.value for entry in challenges.history()] == ["value"]
+    challenges.expire()
+    assert "no space left" in (challenges.trouble() or "")
+    store.is_full = False
+    challenges.expire()
+    assert challenges.trouble() is None
+    assert [challenge.value for challenge in store.saved[1]] == ["value"]

@@ -90,6 +90,33 @@ def test_a_name_exists_when_something_is_at_or_below_it(name: str, closest: str)
     assert there.closest(wire_name(name)) == (wire_name(closest) if closest else b"")
 
 
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("acme.example.com", "acme.example.com"),
+        ("gw.acme.example.com", "gw.acme.example.com"),
+        ("b.acme.example.com", "b.acme.example.com"),
+        ("a.b.acme.example.com", "a.b.acme.example.com"),
+        ("x.gw.acme.example.com", "gw.acme.example.com"),
+        ("x.acme.example.com", "acme.example.com"),
+        ("example.com", ""),
+    ],
+)
+def test_what_lies_between_a_nested_zone_and_the_one_around_it_exists(name: str, closest: str) -> None:
+    """Also without any value: the nested apex is below it (RFC 8020 §2)."""
+    apexes = ["acme.example.com", "_acme-challenge.gw.acme.example.com", "z.a.b.acme.example.com"]
+    there = Contents.of([Zone(apex, "example.com") for apex in apexes], 7, {})
+    assert there.closest(wire_name(name)) == (wire_name(closest) if closest else b"")
+
+
+def test_a_value_that_comes_and_goes_leaves_the_way_to_a_nested_zone() -> None:
+    outer, inner = Zone("acme.example.com", "example.com"), Zone("_acme-challenge.gw.acme.example.com", "example.com")
+    empty = Contents.of([outer, inner], 7, {})
+    with_both = empty.with_values(8, {"gw.acme.example.com": ("v",), f"x.{inner.apex}": ("w",)})
+    assert wire_name("gw.acme.example.com") in with_both.with_values(9, {}).weights
+    assert with_both.with_values(9, {}).weights == empty.weights
+
+
 def test_names_cease_to_exist_when_nothing_is_left_below() -> None:
     empty = Contents.of([Zone(APEX, "gw.example.com")], 7, {})
     both = empty.with_values(8, {"a.b." + APEX: ("v",), "c.b." + APEX: ("w",)})

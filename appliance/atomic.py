@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+_LONGEST_NAME_KEPT = 200
+
 
 def write(path: Path, content: str | bytes, *, staging: Path | None = None, sync: bool = True) -> os.stat_result:
     """Make `path` hold `content`, mode 0600, in one step.
@@ -41,6 +43,8 @@ def sync_directory(directory: Path) -> None:
 def set_aside(path: Path, quarantine: Path) -> Path:
     """Move `path` (a file, link or directory) into `quarantine` under a name of its own, and return where it is now."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    target = quarantine / f"{path.name}.{stamp}.{time.monotonic_ns() % 1_000_000:06d}"
+    # A name may already be as long as a name can be (255 octets); what is added must fit, too.
+    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME_KEPT])
+    target = quarantine / f"{name}.{stamp}.{time.monotonic_ns() % 1_000_000:06d}"
     os.rename(path, target)
     return target

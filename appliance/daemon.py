@@ -109,6 +109,7 @@ class Daemon:
         self._dns = DnsServer(
             listen,
             rate_limit=meaning.rate_limit(loaded),
+            nsid=meaning.nsid(loaded),
             failed=lambda name: self._fail(Unavailable(f"the thread {name} ended")),
         )
         self._challenges = Challenges(self._dns, ChallengeFiles(root.state / "challenges.json"), time.time)
@@ -142,6 +143,7 @@ class Daemon:
             applier=self._applier,
             store=store,
             challenges=self._challenges,
+            authority=self._dns,
             traffic=self._traffic,
             fragments=self._fragments,
             proxy=proxy,

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from appliance.control.ports import Program
+from appliance.control.ports import Counters, Program
 from appliance.model.admission import Desired
 from appliance.model.backends import Address
 from appliance.model.challenges import Challenge
@@ -73,6 +73,9 @@ class FakeAcceptedStore:
 
     def load(self) -> Mapping[str, Workload]:
         return dict(self.known)
+
+    def get(self, identity: str) -> Workload | None:
+        return self.known.get(identity)
 
     def put(self, workload: Workload) -> None:
         self.known[workload.id] = workload
@@ -251,6 +254,7 @@ class FakeAuthority:
     def __init__(self) -> None:
         self.zones: tuple[Zone, ...] = ()
         self.values: Mapping[str, tuple[str, ...]] = {}
+        self.queries: dict[tuple[str, str, str], int] = {}
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
         self.zones = tuple(zones)
@@ -260,6 +264,16 @@ class FakeAuthority:
 
     def fetches(self) -> Sequence[Fetch]:
         return ()
+
+    def counters(self) -> Counters:
+        return Counters(
+            queries=self.queries,
+            rate_limited={"dropped": 0, "slipped": 0},
+            seconds={"udp": 3.0, "tcp": 0.0},
+            timed={"udp": 2, "tcp": 0},
+            slowest_seconds={"udp": 2.0, "tcp": 0.0},
+            rrsets=len(self.values),
+        )
 
 
 class FakeChallengeStore:

@@ -88,6 +88,7 @@ class Plane:
         self.programs = FakePrograms()
         self.static = FakeStaticConfiguration()
         self.extra = FakeFragmentStore()
+        self.authority = FakeAuthority()
         self.trial = FakeTrial()
         self.failures: list[BaseException] = []
         self.described: dict[str, Any] = {
@@ -126,7 +127,8 @@ class Plane:
         self.gateway = Gateway(
             applier=self.applier,
             store=self.store,
-            challenges=Challenges(FakeAuthority(), FakeChallengeStore(), time.time),
+            challenges=Challenges(self.authority, FakeChallengeStore(), time.time),
+            authority=self.authority,
             traffic=traffic,
             fragments=self.fragments,
             proxy=self.traefik,

@@ -11,7 +11,8 @@ from appliance.model.errors import Unavailable
 
 _TIMEOUT_SECONDS = 5.0
 _LONGEST_ANSWER_BYTES = 256 * 1024 * 1024
-_PAGE = 1000
+_EVERYTHING = 1_000_000
+"""Traefik's page size has no bound, and a page that begins behind the last entry is an error to it."""
 _NOT_FOUND = 404
 
 
@@ -43,19 +44,12 @@ class TraefikApi:
 
     def certified_names(self) -> frozenset[str]:
         """The subject names of all loaded certificates, lower case. Raises Unavailable."""
-        found = self._get(f"/api/certificates?per_page={_PAGE}") or []
+        found = self._get(f"/api/certificates?per_page={_EVERYTHING}") or []
         names = {name for item in found for name in [item.get("commonName"), *(item.get("sans") or [])] if name}
         return frozenset(name.lower() for name in names)
 
     def _all(self, path: str) -> Mapping[str, Mapping[str, Any]]:
-        found: dict[str, Mapping[str, Any]] = {}
-        page = 1
-        while True:
-            items = self._get(f"{path}?per_page={_PAGE}&page={page}") or []
-            found.update((item["name"], item) for item in items)
-            if len(items) < _PAGE:
-                return found
-            page += 1
+        return {item["name"]: item for item in self._get(f"{path}?per_page={_EVERYTHING}") or []}
 
     def _get(self, path: str) -> Any:
         try:

@@ -8,6 +8,7 @@ changes gather, because each write costs it a reload of everything. Now and then
 event costs a delay, never a state.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -167,7 +168,7 @@ class Applier:
 
     def _await_cause(self) -> bool:
         """Wait for a request that may be carried out now, confirming what is unconfirmed meanwhile. False: stop."""
-        recheck = time.monotonic() + (_RETRY_SECONDS if self._routes.trouble() else _RECHECK_SECONDS)
+        recheck = time.monotonic() + (_RETRY_SECONDS if self._is_blocked() else _RECHECK_SECONDS)
         while True:
             with self._changed:
                 pause = min(self._confirmation.pause(), max(0.0, recheck - time.monotonic()))
@@ -178,6 +179,10 @@ class Applier:
                     self._doubt_everything()
                     return True
             self._confirm()
+
+    def _is_blocked(self) -> bool:
+        """Whether something could not be read or written, and is to be tried again soon."""
+        return self._reading.is_blocked() or self._routes.trouble() is not None
 
     def _is_due(self) -> bool:
         """Whether there is something to do, and Traefik is done with the last write (or has had its time)."""
@@ -250,10 +255,10 @@ class Applier:
 
     def _forget(self, touched: Iterable[str]) -> None:
         """Let go of the remembered versions of workloads that are gone."""
-        remembered = self._accepted.load()
         for identity in touched:
-            if identity in remembered and identity not in self._register.desired:
-                self._accepted.remove(identity)
+            if identity not in self._register.desired and self._accepted.get(identity) is not None:
+                with contextlib.suppress(Unavailable):  # it is left out at the next start, for its file is gone
+                    self._accepted.remove(identity)
 
     def _confirm(self) -> None:
         answers = self._confirmation.ask(self._changed)
@@ -262,7 +267,7 @@ class Applier:
                 self._accept(identity)
             for identity, words in answers.rejected.items():
                 log.warning("workload rejected by Traefik", workload=identity, reason=words)
-                self._reconsidered |= self._register.reject(identity, words, self._accepted.load().get(identity))
+                self._reconsidered |= self._register.reject(identity, words, self._accepted.get(identity))
                 self._ask()
             if answers.is_news:
                 self._changed.notify_all()
@@ -270,7 +275,7 @@ class Applier:
     def _accept(self, identity: str) -> None:
         """Remember a version that Traefik serves: it is the one to fall back to."""
         route = self._register.routes.get(identity)
-        if route is None or self._accepted.load().get(identity) == route.workload:
+        if route is None or self._accepted.get(identity) == route.workload:
             return
         try:
             self._accepted.put(route.workload)

@@ -5,6 +5,7 @@ So a route counts as applied when Traefik's API reports router, service and serv
 """
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_GROWTH = 1.5
 _IDLE_SECONDS = 3600.0
+_LONGEST_TO_TAKE_IN_SECONDS = 10.0
+"""After so long a route that is not confirmed is a problem of its own, and no reason for others to wait."""
 _ASKED_ONE_BY_ONE = 8
 """Up to so many open questions are asked one by one; above, Traefik's whole lists are cheaper."""
 
@@ -49,7 +52,7 @@ class Confirmation:
         self._expected: dict[str, Expectation] = {}
         self._standings: dict[str, Standing] = {}
         self._open: set[str] = set()
-        self._fresh: set[str] = set()
+        self._fresh: dict[str, float] = {}
         self._is_silent = False
         self._leaving: dict[str, Expectation] = {}
         self._pause = _FIRST_PAUSE_SECONDS
@@ -67,12 +70,12 @@ class Confirmation:
         for identity, expectation in changes.items():
             before = self._expected.pop(identity, None)
             self._standings.pop(identity, None)
-            self._fresh.discard(identity)
+            self._fresh.pop(identity, None)
             self._open.discard(identity)
             if expectation is not None:
                 self._expected[identity] = expectation
                 self._leaving.pop(identity, None)
-                self._fresh.add(identity)
+                self._fresh[identity] = time.monotonic()
                 self._open.add(identity)
             elif before is not None:
                 self._leaving[identity] = before
@@ -81,7 +84,8 @@ class Confirmation:
 
     def is_working(self) -> bool:
         """Whether Traefik answers and has not yet taken in what was written last."""
-        return bool(self._fresh or self._leaving) and not self._is_silent
+        late = time.monotonic() - _LONGEST_TO_TAKE_IN_SECONDS
+        return not self._is_silent and (bool(self._leaving) or any(written > late for written in self._fresh.values()))
 
     def doubt_all(self) -> None:
         """Ask about everything once more; standings stay until an answer differs."""
@@ -156,7 +160,8 @@ class Confirmation:
                 log.info("workload applied", workload=identity)
         final = {identity for identity, standing in standings.items() if standing.state is not State.PENDING}
         self._open -= final
-        self._fresh -= final
+        for identity in final:
+            self._fresh.pop(identity, None)
         return Answers(
             is_news=bool(news) or has_left,
             applied=frozenset(identity for identity, it in news.items() if it.state is State.APPLIED),

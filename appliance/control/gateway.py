@@ -10,7 +10,7 @@ from appliance import logs
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
 from appliance.control.fragments import Fragments
-from appliance.control.ports import Programs, Proxy, StaticConfiguration, WorkloadStore
+from appliance.control.ports import Authority, Programs, Proxy, StaticConfiguration, WorkloadStore
 from appliance.control.traffic import Traffic
 from appliance.model import workloads
 from appliance.model.errors import InvalidInput, NotFound, Unavailable
@@ -36,6 +36,7 @@ class Gateway:
         applier: Applier,
         store: WorkloadStore,
         challenges: Challenges,
+        authority: Authority,
         traffic: Traffic,
         fragments: Fragments,
         proxy: Proxy,
@@ -46,6 +47,7 @@ class Gateway:
         self._applier = applier
         self._store = store
         self._challenges = challenges
+        self._authority = authority
         self._traffic = traffic
         self._fragments = fragments
         self._proxy = proxy
@@ -181,7 +183,8 @@ class Gateway:
         """How the appliance is: `{healthy, problems, notices, programs: [{name, state, pid}], workloads, ...}`.
 
         A problem makes it unhealthy; a notice asks for a look. What a tenant does is never a problem of the appliance.
-        `workloads` counts them by state; the rest is what the process says of itself.
+        `workloads` counts them by state, `dns` what was asked and answered; the rest is what the process says of
+        itself.
         """
         described = dict(self._describe())
         problems, notices = list[str](), list[str]()
@@ -201,7 +204,8 @@ class Gateway:
             notices.append(f"{counts[State.QUARANTINED]} workload(s) in quarantine: `gateway route list` says why")
         notices += self._fragments.notices()
         told = {"healthy": not problems, "problems": problems, "notices": notices}
-        return {**told, **described, "programs": programs, "workloads": counts}
+        dns = self._authority.counters().document()
+        return {**told, **described, "programs": programs, "workloads": counts, "dns": dns}
 
     def _program_states(self, problems: list[str]) -> list[dict[str, Any]]:
         try:

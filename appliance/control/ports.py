@@ -17,6 +17,39 @@ from appliance.model.workloads import Workload
 from appliance.model.zones import Zone
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the authority counted since its construction."""
+
+    queries: Mapping[tuple[str, str, str], int]
+    """(query type, rcode, transport) -> answers given."""
+    rate_limited: Mapping[str, int]
+    """`dropped` without an answer, and `slipped`: answered with TC=1 to bring real clients to TCP."""
+    seconds: Mapping[str, float]
+    """Transport -> seconds between arrival in this process and departure, summed over all questions."""
+    timed: Mapping[str, int]
+    """Transport -> how many questions that is the sum over."""
+    slowest_seconds: Mapping[str, float]
+    """Transport -> the longest of them."""
+    rrsets: int
+    """RRsets served: SOA and NS of every zone, and one per name with values."""
+
+    def document(self) -> dict[str, Any]:
+        """As it is told to operators, in JSON: `latency` in seconds by transport."""
+        return {
+            "queries": [
+                {"type": qtype, "rcode": rcode, "transport": transport, "count": count}
+                for (qtype, rcode, transport), count in sorted(self.queries.items())
+            ],
+            "rate_limited": dict(self.rate_limited),
+            "latency": {
+                transport: {"mean": seconds / max(1, self.timed[transport]), "slowest": self.slowest_seconds[transport]}
+                for transport, seconds in self.seconds.items()
+            },
+            "rrsets": self.rrsets,
+        }
+
+
 class Authority(Protocol):
     """The authoritative DNS server."""
 
@@ -28,6 +61,9 @@ class Authority(Protocol):
 
     def fetches(self) -> Sequence[Fetch]:
         """The queries answered with TXT values since the last call, oldest first. Under a flood, a sample of them."""
+
+    def counters(self) -> Counters:
+        """A snapshot of what was counted since construction."""
 
 
 class ChallengeStore(Protocol):
@@ -64,6 +100,9 @@ class AcceptedStore(Protocol):
 
     def load(self) -> Mapping[str, Workload]:
         """By id. What cannot be read any more is left out."""
+
+    def get(self, identity: str) -> Workload | None:
+        """One workload's version; None: none is remembered."""
 
     def put(self, workload: Workload) -> None:
         """Remember this version. Raises Unavailable when it cannot be."""

@@ -43,6 +43,10 @@ class Reading:
         self._vanished = self._vanished.forced()
         self._is_everything_due = True
 
+    def is_blocked(self) -> bool:
+        """Whether the last look failed, and what was due is still due."""
+        return self._problem is not None
+
     def trouble(self) -> str | None:
         """Why the desired state is not taken over as it lies there, and what to do; None when it is."""
         return self._problem or self._vanished.reason()
@@ -52,12 +56,12 @@ class Reading:
         known = desired.keys() | live
         try:
             changes = self._look(known)
-            self._problem = None
         except Unavailable as error:
             if self._problem is None:
                 log.error("the desired state cannot be read", reason=str(error))
             self._problem = str(error)
-            changes = {}
+            return {}
+        self._problem = None
         self._is_everything_due = False
         self._due.clear()
         changes |= self._hold_back(changes, known)

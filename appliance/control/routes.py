@@ -3,6 +3,7 @@
 Knows neither why a route is wanted nor whether Traefik takes it. Owned by the applier's thread, but for `suspect`.
 """
 
+import re
 import threading
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,9 @@ from appliance.render.expectations import Expectation, expectation
 from appliance.render.layouts import TREE_FILE, Documented, Files, Layout
 
 log = logs.logger(__name__)
+
+_ORDERED = re.compile(r'\{"main":"([a-z0-9.-]+)"')
+"""The hosts that a tree orders certificates for."""
 
 
 class Routes:
@@ -34,13 +38,17 @@ class Routes:
         self._wanted: dict[str, str] = {}
         self._on_disk: dict[str, str] | None = None
         self._suspects: set[str] = set()
+        self._is_all_suspect = False
+        self._ordered_by: tuple[str, frozenset[str]] = ("", frozenset())
         self._trouble: str | None = None
         self._suspecting = threading.Lock()
 
     def suspect(self, names: Iterable[str]) -> None:
-        """Somebody may have touched these entries of the directory: the next `write` looks at them."""
+        """Somebody may have touched these entries of the directory, or (none) any: the next `write` looks at them."""
+        found = set(names)
         with self._suspecting:
-            self._suspects.update(names)
+            self._suspects.update(found)
+            self._is_all_suspect = self._is_all_suspect or not found
 
     def doubt_all(self) -> None:
         """The next `write` looks at the whole directory."""
@@ -54,8 +62,12 @@ class Routes:
         """Whether the files on disk, which may be of an earlier process, order a certificate for this route."""
         on_disk = self._look()
         own = on_disk.get(dynamic.file_name(decision.route.id))
+        if own is not None and own == dynamic.text(dynamic.document(decision)):
+            return True
         shared = on_disk.get(TREE_FILE, "")
-        return own == dynamic.text(dynamic.document(decision)) or f'{{"main":"{decision.route.host}"}}' in shared
+        if shared is not self._ordered_by[0]:
+            self._ordered_by = (shared, frozenset(_ORDERED.findall(shared)))
+        return decision.route.host in self._ordered_by[1]
 
     def write(self, changes: Mapping[str, Decision | None]) -> dict[str, Expectation | None]:
         """Carry decisions out (None: no route). What Traefik must report for each new one; None: nothing any more."""
@@ -66,7 +78,7 @@ class Routes:
             else:
                 self._decisions[identity] = decision
         touched = self._want(self._lay_out(fresh)) | self._add()
-        is_all_in_doubt = self._on_disk is None
+        is_all_in_doubt = self._on_disk is None or self._is_all_suspect
         on_disk = self._look()
         touched |= on_disk.keys() - self._wanted.keys() - self._added.keys()
         for files in (self._wanted, self._added):
@@ -107,6 +119,8 @@ class Routes:
         """What is on disk: as remembered, but for entries that somebody may have touched."""
         with self._suspecting:
             suspects, self._suspects = self._suspects, set()
+            if self._is_all_suspect:
+                self._is_all_suspect, self._on_disk = False, None
         if self._on_disk is None:
             self._on_disk = dict(self._files.current())
         elif suspects:

@@ -110,6 +110,23 @@ class Limiter:
         return any(number & mask == network for size, network, mask in self._exempt if size == len(address))
 
 
+class Budget:
+    """So many of something a second."""
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = self._left = per_second
+        self._second = 0
+
+    def take(self, now: float) -> bool:
+        """Take one, if any is left in the second that `now` (any clock that does not go back) lies in."""
+        if int(now) != self._second:
+            self._second, self._left = int(now), self._per_second
+        if not self._left:
+            return False
+        self._left -= 1
+        return True
+
+
 def _networks(prefixes: Iterable[str]) -> list[tuple[int, int, int]]:
     """Octets of an address, network and mask of each prefix. Raises InvalidInput."""
     networks = []

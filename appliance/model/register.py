@@ -33,6 +33,8 @@ class Register:
     """Host -> the id of the workload that has it."""
     _waiting: dict[str, set[str]] = field(default_factory=dict)
     """Host -> ids of workloads that were refused because somebody else has it."""
+    _waits_for: dict[str, str] = field(default_factory=dict)
+    """Workload id -> the host it waits for."""
     _dependents: dict[str, set[str]] = field(default_factory=dict)
     """Host name of a backend -> ids of the workloads that name it."""
     _claims: dict[str, str] = field(default_factory=dict)
@@ -79,11 +81,14 @@ class Register:
         self.routes.clear()
         self.holders.clear()
         self._waiting.clear()
+        self._waits_for.clear()
+        self._rejections.clear()
         self.restore(live, self.desired.keys())
         return self._evaluate(set(self.desired) | live.keys())
 
     def claim(self, host: str, identity: str) -> None:
         """Reserve a free host for a workload that was let in at the door and is being written."""
+        self._end_claim(identity)
         if self.holders.setdefault(host, identity) == identity:
             self._claims[identity] = host
 
@@ -152,6 +157,7 @@ class Register:
             admission.check_free(route.host, desired.id, self.holders)
         except Conflict:
             self._waiting.setdefault(route.host, set()).add(desired.id)
+            self._waits_for[desired.id] = route.host
             raise
         return route
 
@@ -192,12 +198,12 @@ class Register:
             self._freed.add(host)
 
     def _stop_waiting(self, identity: str) -> None:
-        error = self.refused.get(identity)
-        desired = self.desired.get(identity)
-        if not isinstance(error, Conflict) or desired is None:
-            return
-        for waiting in self._waiting.values():
+        host = self._waits_for.pop(identity, None)
+        waiting = self._waiting.get(host) if host is not None else None
+        if host is not None and waiting is not None:
             waiting.discard(identity)
+            if not waiting:
+                del self._waiting[host]
 
     def _forget_dependence(self, identity: str) -> None:
         before = self.desired.get(identity)

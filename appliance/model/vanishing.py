@@ -34,7 +34,7 @@ class Vanished:
 
     def after(self, gone: AbstractSet[str], seen: AbstractSet[str], total: int) -> Self:
         """The value after a look at the files: `gone` are missing, `seen` are there, `total` were known before."""
-        vanished = (self.held | (gone - self._meant)) - seen
+        vanished = (self.held | gone) - self._meant - seen
         is_suspicious = total > _FEWEST and len(vanished) > _LARGEST_SHARE * total
         kept = frozenset(vanished) if is_suspicious and not self.is_forced else frozenset[str]()
         return type(self)(held=kept, total=total, _meant=self._meant - gone - seen)

@@ -34,6 +34,8 @@ _NAMES_PRIORITY = 2
 _FQDNS_PRIORITY = 1
 _LABEL_REST = "[a-z0-9-]*"
 _HOST_REST = "[a-z0-9.-]*"
+_END = r"\.?$"
+"""A host may be asked for with its trailing dot; Traefik's own `Host` takes it, too."""
 
 
 class Layout(Protocol):
@@ -173,12 +175,12 @@ def suitable(count: int, current: Layout) -> Layout:
 
 def _parent(domain: str | None, group: Group, decisions: list[Decision]) -> dict[str, Any]:
     if domain is not None:
-        pattern = group.pattern(_LABEL_REST, "\\." + domain.replace(".", "\\.") + "$")
+        pattern = group.pattern(_LABEL_REST, "\\." + domain.replace(".", "\\.") + _END)
         return _root(pattern, _NAMES_PRIORITY, dynamic.domain_tls(domain))
     # One order a host: each entry of `domains` is a certificate of its own.
     ordered = [{"main": decision.route.host} for decision in decisions if decision.orders_certificate]
     tls = {"certResolver": dynamic.HTTP_RESOLVER, "domains": ordered} if ordered else {}
-    return _root(group.pattern(_HOST_REST, "$"), _FQDNS_PRIORITY, tls)
+    return _root(group.pattern(_HOST_REST, _END), _FQDNS_PRIORITY, tls)
 
 
 def _root(pattern: str, priority: int, tls: dict[str, Any]) -> dict[str, Any]:

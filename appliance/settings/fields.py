@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from appliance.model import brokers, hosts
 from appliance.model.backends import Network
@@ -85,6 +85,7 @@ def split_endpoint(text: str) -> tuple[str, int]:
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]  # Traefik, which reads them, runs in the root
 Host = Annotated[str, AfterValidator(_host)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+ServerId = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,64}$")]
 ZoneName = Annotated[str, AfterValidator(_zone_name)]
 NameServer = Annotated[str, AfterValidator(_name_server)]
 BrokerUrl = Annotated[str, AfterValidator(_broker)]

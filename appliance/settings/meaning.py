@@ -45,6 +45,11 @@ def rate_limit(loaded: Settings) -> RateLimit | None:
     return RateLimit(limit.per_second, limit.slip, tuple(map(str, limit.exempt))) if limit else None
 
 
+def nsid(loaded: Settings) -> bytes | None:
+    """What the authority calls itself to those who ask (RFC 5001); None: nothing."""
+    return None if loaded.dns.nsid is None else loaded.dns.nsid.encode("ascii")
+
+
 def resolvers(loaded: Settings) -> list[tuple[str, int]]:
     """The recursive resolvers to ask, as address and port; none: the system's."""
     return [_name_server(text) for text in loaded.dns.resolvers]
@@ -54,7 +59,7 @@ def read_once(loaded: Settings) -> tuple[object, ...]:
     """The settings that are read at the start only: a change restarts the control plane, which costs no traffic."""
     dns = loaded.dns
     inner = (loaded.challenge, loaded.admin, loaded.zbus, loaded.broker, loaded.traefik)
-    return (dns.listen, dns.rate_limit, dns.resolvers, *inner)
+    return (dns.listen, dns.rate_limit, dns.resolvers, dns.nsid, *inner)
 
 
 def _name_server(text: str) -> tuple[str, int]:

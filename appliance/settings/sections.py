@@ -20,6 +20,7 @@ from appliance.settings.fields import (
     NameServer,
     NetworkText,
     Seconds,
+    ServerId,
     ZoneName,
     split_endpoint,
 )
@@ -103,6 +104,7 @@ class Dns(_Section):
     extra_zones: tuple[ZoneName, ...] = ()
     resolvers: tuple[NameServer, ...] = ()
     rate_limit: RateLimit | None = RateLimit()
+    nsid: ServerId | None = None
 
 
 class ChallengeSocket(_Section):

@@ -3,10 +3,16 @@
 And what only the real one promises: starting, stopping, ports, and both transports.
 """
 
+import contextlib
+import errno
+import json
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.query
@@ -14,11 +20,15 @@ import dns.rcode
 import pytest
 
 from appliance.adapters.dns import DnsServer
-from appliance.control.ports import Authority
+from appliance.adapters.dns.cookies import Cookies
+from appliance.adapters.dns.table import Table
+from appliance.adapters.dns.tallies import Tallies
+from appliance.adapters.dns.tcp import TcpServer
+from appliance.control.ports import Authority, Counters
 from appliance.model.errors import Unavailable
 from appliance.model.histories import Fetch
-from appliance.model.rate_limits import RateLimit
-from appliance.model.zones import Zone
+from appliance.model.rate_limits import Budget, RateLimit
+from appliance.model.zones import Contents, Zone
 from tests.unit.dns_messages import header, question
 
 APEX = "_acme-challenge.gw.example.com"
@@ -46,6 +56,10 @@ class FakeAuthority:
     def fetches(self) -> Sequence[Fetch]:
         seen, self.seen = self.seen, []
         return seen
+
+    def counters(self) -> Counters:
+        nothing = {"udp": 0, "tcp": 0}
+        return Counters({}, {"dropped": 0, "slipped": 0}, dict(nothing), nothing, dict(nothing), len(self.values))
 
     def ask(self, name: str) -> tuple[str, ...] | None:
         if not any(name == zone.apex or name.endswith("." + zone.apex) for zone in self.zones):
@@ -248,6 +262,22 @@ def test_the_counters_tell_type_rcode_transport_and_rrsets(server: DnsServer) ->
     assert counters.rrsets == 3
     assert counters.rate_limited == {"dropped": 0, "slipped": 0}
     assert 0 < counters.slowest_seconds["udp"] <= counters.seconds["udp"]
+    assert counters.timed == {"udp": 4, "tcp": 1}
+    assert json.loads(json.dumps(counters.document()))["queries"] == [
+        {"type": "HTTPS", "rcode": "NXDOMAIN", "transport": "udp", "count": 1},
+        {"type": "TXT", "rcode": "NOERROR", "transport": "udp", "count": 3},
+        {"type": "other", "rcode": "REFUSED", "transport": "tcp", "count": 1},
+    ]
+
+
+def test_the_server_tells_its_id_to_who_asks() -> None:
+    """RFC 5001 §2.3."""
+    server = DnsServer([("127.0.0.1", 0)], nsid=b"gateway-1")
+    server.start()
+    asked = dns.message.make_query(APEX, "SOA", use_edns=0, options=[dns.edns.NSIDOption(b"")])
+    for send in (udp, tcp):
+        assert b"gateway-1" in [option.to_wire() for option in send(server, asked).options]
+    server.stop()
 
 
 def test_a_prefix_over_its_share_is_sent_to_tcp_and_counted() -> None:
@@ -260,6 +290,113 @@ def test_a_prefix_over_its_share_is_sent_to_tcp_and_counted() -> None:
     assert values_of(tcp(server, dns.message.make_query(APEX, "TXT"))) == ("v",)
     assert server.counters().rate_limited["slipped"] == sum(map(bool, flags))
     server.stop()
+
+
+def with_cookie(cookie: bytes) -> dns.message.Message:
+    option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie)
+    return dns.message.make_query(APEX, "TXT", use_edns=0, options=[option])
+
+
+def test_who_shows_a_cookie_from_here_is_not_limited() -> None:
+    """Its address is no forgery (RFC 7873 §5.2.5); a cookie that was made up proves nothing."""
+    server = DnsServer([("127.0.0.1", 0)], rate_limit=RateLimit(per_second=1, slip=1))
+    server.set_zones(ZONES)
+    server.publish(1, {APEX: ("v",)})
+    server.start()
+    given = tcp(server, with_cookie(b"clientck")).options[0].to_wire()
+    assert [values_of(udp(server, with_cookie(given))) for _ in range(20)] == [("v",)] * 20
+    made_up = given[:-8] + bytes(8)
+    assert any(udp(server, with_cookie(made_up)).flags & dns.flags.TC for _ in range(5))
+    server.stop()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_messages_for_the_slow_parser_have_a_share(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
+    """Beyond it they get silence, and plain questions their answers."""
+    monkeypatch.setattr(f"appliance.adapters.dns.{transport}.Budget", lambda _: Budget(0))
+    server = DnsServer([("127.0.0.1", 0)])
+    server.set_zones(ZONES)
+    server.start()
+    odd, plain = header(0x2000, 0, 0, 0, 0), question(id=9)
+    if transport == "tcp":
+        with connected(server) as sock:
+            sock.sendall(framed(odd, plain))
+            assert read_frames(sock, 1)[0][:2] == b"\0\x09"
+    else:
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.settimeout(TIMEOUT)
+            for message in (odd, plain):
+                sock.sendto(message, server.bound[0])
+            assert sock.recv(512)[:2] == b"\0\x09"
+    assert server.counters().rate_limited["dropped"] == 1
+    server.stop()
+
+
+# Idle clients (RFC 7766 §6.2.3)
+
+
+def test_an_idle_client_is_closed(monkeypatch: pytest.MonkeyPatch, server: DnsServer) -> None:
+    monkeypatch.setattr("appliance.adapters.dns.tcp.IDLE_SECONDS", 0.05)
+    with connected(server) as silent, connected(server) as halting:
+        halting.sendall(framed(question())[:7])
+        assert silent.recv(1) == b""
+        assert halting.recv(1) == b"", "half a question is no activity"
+
+
+def test_at_the_bound_the_longest_idle_client_makes_room(monkeypatch: pytest.MonkeyPatch, server: DnsServer) -> None:
+    monkeypatch.setattr("appliance.adapters.dns.tcp.MOST_CONNECTIONS", 3)
+    socks = [connected(server) for _ in range(3)]
+    for sock in (*socks, socks[0]):  # the second is the one that has been silent longest
+        sock.sendall(framed(question()))
+        assert len(read_frames(sock, 1)) == 1
+    with connected(server) as another:
+        another.sendall(framed(question(id=9)))
+        assert read_frames(another, 1)[0][:2] == b"\0\x09"
+        assert socks[1].recv(1) == b""
+        for sock in (socks[0], socks[2]):
+            sock.sendall(framed(question(id=7)))
+            assert read_frames(sock, 1)[0][:2] == b"\0\7"
+    for sock in socks:
+        sock.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "is_closed"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ECONNABORTED, False),
+        (errno.EAGAIN, False),
+        (errno.EPERM, False),
+        (errno.ENOBUFS, False),
+    ],
+)
+def test_only_who_takes_descriptors_has_to_give_one_back(number: int, *, is_closed: bool) -> None:
+    """A client that was gone before it was accepted costs no other client its connection, accept(2)."""
+    failing = FailingListener(number)
+    wake, bell = socket.socketpair()
+    table = Table(Contents.of(ZONES, 1, {}), Tallies("tcp"), Cookies(), is_stream=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener, wake, bell:
+        listener.setblocking(False)
+        server = TcpServer([listener], wake, lambda: table, Tallies("tcp"), deque())
+        with socket.create_connection(listener.getsockname(), timeout=TIMEOUT) as client:
+            server._accept(listener)
+            server._accept(cast("socket.socket", failing))
+            client.settimeout(0 if not is_closed else TIMEOUT)
+            with pytest.raises(BlockingIOError) if not is_closed else contextlib.nullcontext():
+                assert client.recv(1) == b""
+            bell.sendall(b"x")
+            server.run()
+
+
+class FailingListener:
+    """A listening socket that accepts nothing."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        raise OSError(self._number, "no connection")
 
 
 def test_a_transport_that_ends_by_surprise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,8 +98,10 @@ def test_versions_are_remembered_replaced_and_forgotten(accepted: AcceptedStore)
     accepted.put(workload("b"))
     accepted.put(workload("a", "shop"))
     assert dict(accepted.load()) == {"a": workload("a", "shop"), "b": workload("b")}
+    assert (accepted.get("a"), accepted.get("c")) == (workload("a", "shop"), None)
     assert accepted.remove("a") is True
     assert accepted.remove("a") is False
+    assert accepted.get("a") is None
     assert dict(accepted.load()) == {"b": workload("b")}
 
 

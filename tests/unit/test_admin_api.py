@@ -201,6 +201,19 @@ def test_the_status_tells_programs_problems_and_counts(served: Served) -> None:
     assert {"version", "root", "config", "zones", "notices"} <= found.keys()
 
 
+def test_the_status_tells_what_dns_did(served: Served) -> None:
+    served.plane.authority.queries = {("TXT", "NOERROR", "udp"): 2, ("A", "REFUSED", "tcp"): 1}
+    assert served.client.call("GET", "/v1/status")["dns"] == {
+        "queries": [
+            {"type": "A", "rcode": "REFUSED", "transport": "tcp", "count": 1},
+            {"type": "TXT", "rcode": "NOERROR", "transport": "udp", "count": 2},
+        ],
+        "rate_limited": {"dropped": 0, "slipped": 0},
+        "latency": {"udp": {"mean": 1.5, "slowest": 2.0}, "tcp": {"mean": 0.0, "slowest": 0.0}},
+        "rrsets": 0,
+    }
+
+
 @pytest.mark.parametrize("state", ["FATAL", "BACKOFF", "STOPPED", "EXITED", "UNKNOWN"])
 def test_a_program_that_is_down_is_a_problem(served: Served, state: str) -> None:
     served.plane.programs.states["gateway"] = state

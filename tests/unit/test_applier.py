@@ -267,3 +267,40 @@ def test_a_failure_inside_is_told_and_ends_the_thread(plane: Plane) -> None:
     until(lambda: bool(plane.failures))
     assert plane.failures == [problem]
     plane.failures.clear()
+
+
+def test_a_held_workload_that_is_deleted_on_purpose_is_gone(plane: Plane) -> None:
+    plane.put(*[name(f"w{number}") for number in range(30)])
+    for number in range(20):
+        plane.store.remove(f"w{number}")
+    plane.look()
+    assert plane.applier.trouble()
+    existed, is_gone = plane.gateway.delete_proxy("w3", timeout_seconds=10)
+    assert (existed, is_gone) == (False, True)
+    assert "w3.yaml" not in plane.files.files
+    plane.gateway.set_named_proxy("other", "w3", ["http://10.1.2.3"], timeout_seconds=10)
+    plane.reaches("other", APPLIED)
+
+
+def test_changes_gather_while_traefik_works_on_the_last_write(plane: Plane) -> None:
+    """The first is written at once; however many follow, they are one more write."""
+    plane.put(name("first"))
+    plane.reaches("first", APPLIED)
+    plane.traefik.freeze()
+    before = len(plane.files.plans)
+    for number in range(50):
+        plane.gateway.set_named_proxy(f"w{number}", f"w{number}", ["http://10.1.2.3"])
+        until(lambda: len(plane.files.plans) > before)
+    assert len(plane.files.plans) == before + 1
+    plane.traefik.thaw()
+    until(lambda: "w49.yaml" in plane.files.files)
+    plane.reaches("w49", APPLIED)
+    assert len(plane.files.plans) == before + 2
+
+
+def test_when_anything_may_have_changed_in_traefiks_directory_all_of_it_is_looked_at(plane: Plane) -> None:
+    plane.put(name("blog"))
+    plane.reaches("blog", APPLIED)
+    plane.files.files.clear()
+    plane.applier.request_route_files(frozenset())
+    until(lambda: "blog.yaml" in plane.files.files)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from appliance.control.challenges import Challenges
+from appliance.control.ports import Counters
 from appliance.model.challenges import (
     LIFETIME_SECONDS,
     MOST_NAMES,
@@ -110,6 +111,9 @@ class Recorder:
     def fetches(self) -> Sequence[Fetch]:
         seen, self.seen = self.seen, []
         return seen
+
+    def counters(self) -> Counters:
+        raise NotImplementedError
 
     def load(self) -> tuple[int, tuple[Challenge, ...]]:
         return self.kept

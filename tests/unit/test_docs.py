@@ -249,6 +249,7 @@ OTHER_VALUES: Final[dict[str, Any]] = {
     "dns.rate_limit.per_second": 50,
     "dns.rate_limit.slip": 1,
     "dns.rate_limit.exempt": ["192.0.2.0/24"],
+    "dns.nsid": "gateway-1",
     "challenge.uids": [1000],
     "entrypoints.web": ":8080",
     "entrypoints.web_secure": ":8443",

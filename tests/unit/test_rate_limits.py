@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.model.errors import InvalidInput
-from appliance.model.rate_limits import MOST_SLIPS_PER_SECOND, Limiter, RateLimit, Verdict
+from appliance.model.rate_limits import MOST_SLIPS_PER_SECOND, Budget, Limiter, RateLimit, Verdict
 
 A, D, S = Verdict.ANSWER, Verdict.DROP, Verdict.SLIP
 ADDRESS = bytes((192, 0, 2, 9))
@@ -26,6 +26,11 @@ def test_a_prefix_over_its_share_gets_silence_and_now_and_then_tc(
     per_second: int, slip: int, expected: list[Verdict]
 ) -> None:
     assert judged(Limiter(RateLimit(per_second, slip)), len(expected)) == expected
+
+
+def test_a_budget_is_the_same_every_second() -> None:
+    budget = Budget(2)
+    assert [budget.take(now) for now in (7.0, 7.5, 7.9, 8.0, 8.1, 8.2)] == [True, True, False] * 2
 
 
 def test_every_second_begins_anew() -> None:

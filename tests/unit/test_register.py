@@ -253,3 +253,13 @@ def test_a_deleted_workloads_host_is_not_taken_back_by_what_is_left_of_it() -> N
     found.update({"first": desired(("first", "rubbish")), "second": desired(name("second", "blog"))})
     assert list(found.routes) == ["second"]
     assert found.holders == {"blog.gw.example.com": "second"}
+
+
+def test_a_second_claim_of_one_workload_gives_the_first_up() -> None:
+    found = register([])
+    found.claim("one.gw.example.com", "a")
+    found.claim("two.gw.example.com", "a")
+    assert found.holders == {"two.gw.example.com": "a"}
+    found.update({"a": desired(name("a", "two"))})
+    found.update({"a": None})
+    assert found.holders == {}

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from appliance import settings
 from appliance.model import documents
 from appliance.model.errors import InvalidInput, InvalidSettings, Refused
-from appliance.settings import Settings, loading
+from appliance.settings import Settings, loading, meaning
 
 EXAMPLE = """
 public: {ipv4: 203.0.113.10, ipv6: "2001:db8::10", domains: [gw.example.com], nameserver: ns1.gw.example.com}
@@ -35,6 +35,7 @@ dns:
   extra_zones: [_acme-challenge.other.example]
   resolvers: [9.9.9.9, "[2620:fe::fe]:53"]
   rate_limit: {per_second: 20, slip: 2, exempt: [192.0.2.0/24]}
+  nsid: gateway-1
 challenge: {uids: [1000]}
 entrypoints: {web: ":80", web_secure: ":443", http3: false}
 backends: {allow_loopback: false, allow_hostnames: false, allow: [10.0.0.0/8], deny: [10.9.0.0/16]}
@@ -192,6 +193,26 @@ def test_the_file_is_found_where_it_was_asked_for_first(tmp_path: Path, monkeypa
     assert settings.find(tmp_path, {"GATEWAY_CONFIG": ""}) == tmp_path / "gateway.yaml"
     usual.touch()
     assert settings.find(tmp_path, {}) == usual
+
+
+@pytest.mark.parametrize("text", ["x" * 64, "ns1.example.com", "a b~"])
+def test_the_server_id_is_text_that_fits_its_option(text: str) -> None:
+    assert meaning.nsid(Settings.model_validate({"dns": {"nsid": text}})) == text.encode()
+    assert meaning.nsid(Settings()) is None
+
+
+@pytest.mark.parametrize("text", ["", "x" * 65, "ä", "a\n", "\x7f"])
+def test_another_server_id_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"dns": {"nsid": text}})
+
+
+def test_answers_are_limited_unless_it_is_switched_off() -> None:
+    """Over UDP a source may be forged: an authority without a limit is an amplifier for everybody."""
+    limit = meaning.rate_limit(Settings())
+    assert limit is not None
+    assert (limit.per_second, limit.slip, limit.exempt) == (20, 2, ())
+    assert meaning.rate_limit(Settings.model_validate({"dns": {"rate_limit": None}})) is None
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ _CLIENT = 8
 _VERSION = b"\1\0\0\0"
 _OLDEST_SECONDS = 3600  # RFC 9018 §4.3
 _NEWEST_SECONDS = 300
-_OPTION = b"\0\x0a\0\x18"  # code 10, 24 octets
+FULL_COOKIE = b"\0\x0a\0\x18"
+"""How an option with both cookies begins: code 10, 24 octets."""
 
 
 class Cookies:
@@ -25,7 +26,7 @@ class Cookies:
     def option(self, cookie: bytes, source: bytes) -> bytes:
         """The COOKIE option of an answer: the client's cookie with a fresh server cookie behind it."""
         head = cookie[:_CLIENT] + _VERSION + struct.pack("!I", int(time.time()) & 0xFFFFFFFF)
-        return _OPTION + head + self._hash(head, source)
+        return FULL_COOKIE + head + self._hash(head, source)
 
     def is_ours(self, cookie: bytes, source: bytes) -> bool:
         """Whether a client's option holds a server cookie made here, for this address, within the hour."""

@@ -10,7 +10,6 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from appliance import logs
 from appliance.adapters.dns import sockets
@@ -20,6 +19,7 @@ from appliance.adapters.dns.table import Table
 from appliance.adapters.dns.tallies import Tallies
 from appliance.adapters.dns.tcp import TcpServer
 from appliance.adapters.dns.udp import Sighting, UdpServer
+from appliance.control.ports import Counters
 from appliance.model.histories import Fetch
 from appliance.model.rate_limits import Limiter, RateLimit
 from appliance.model.zones import Contents, Zone, plain_text
@@ -27,22 +27,6 @@ from appliance.model.zones import Contents, Zone, plain_text
 log = logs.logger(__name__)
 
 _MOST_SIGHTINGS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What was counted since construction."""
-
-    queries: Mapping[tuple[str, str, str], int]
-    """(query type, rcode, transport) -> answers given."""
-    rate_limited: Mapping[str, int]
-    """`dropped` without an answer, and `slipped`: answered with TC=1 to bring real clients to TCP."""
-    seconds: Mapping[str, float]
-    """Transport -> seconds between arrival in this process and departure, summed over all answers."""
-    slowest_seconds: Mapping[str, float]
-    """Transport -> the longest of them."""
-    rrsets: int
-    """RRsets served: SOA and NS of every zone, and one per name with values."""
 
 
 class DnsServer:
@@ -96,8 +80,12 @@ class DnsServer:
         contents, tallies = self._contents, (self._udp_tallies, self._tcp_tallies)
         return Counters(
             queries={key: count for tally in tallies for key, count in tally.queries().items()},
-            rate_limited={"dropped": self._udp_tallies.dropped, "slipped": self._udp_tallies.slipped},
+            rate_limited={
+                "dropped": sum(tally.dropped for tally in tallies),
+                "slipped": sum(tally.slipped for tally in tallies),
+            },
             seconds={tally.transport: tally.seconds for tally in tallies},
+            timed={tally.transport: tally.timed for tally in tallies},
             slowest_seconds={tally.transport: tally.slowest_seconds for tally in tallies},
             rrsets=sum(name in contents.weights for name in contents.values) + 2 * len(contents.zones),
         )

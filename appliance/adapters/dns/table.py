@@ -15,7 +15,7 @@ import struct
 from typing import NamedTuple
 
 from appliance.adapters.dns import codec, questions
-from appliance.adapters.dns.cookies import Cookies
+from appliance.adapters.dns.cookies import FULL_COOKIE, Cookies
 from appliance.adapters.dns.questions import AA, HEADER, LARGEST_UDP, OPCODE, QR, RD, SMALLEST_UDP, TC, Edns, Question
 from appliance.adapters.dns.tallies import Cell, Tallies
 from appliance.model.answers import IN, NOTE_TEXTS, Answer, Kind, Rcode, answer, kind_of
@@ -84,6 +84,14 @@ class Table:
         """The reply to any message; None: stay silent. A hundred times slower than `reply`."""
         question = codec.decode(message)
         return None if question is None else self._compose(question, self._find(question), source)
+
+    def is_proven(self, message: bytes, source: bytes) -> bool:
+        """Whether a plain query shows a server cookie that was made here for `source`."""
+        if FULL_COOKIE not in message:  # nearly always, and this is asked of every datagram of a flood
+            return False
+        question = questions.read(message)
+        edns = question.edns if question else None
+        return edns is not None and self._cookies.is_ours(edns.cookie, source)
 
     def truncated(self, message: bytes) -> bytes:
         """Behind the id: an empty answer with TC=1, no longer than its question; b"" when that is not plain."""

@@ -27,6 +27,8 @@ class Tallies:
         """Questions answered with TC=1 by rate limiting."""
         self.seconds = 0.0
         """Time between the arrival of questions at this process and the departure of their answers, summed."""
+        self.timed = 0
+        """How many questions that is the sum over."""
         self.slowest_seconds = 0.0
         self._cells: dict[tuple[str, str], Cell] = {}
         self._by_number: dict[tuple[int, Rcode], Cell] = {}
@@ -42,6 +44,7 @@ class Tallies:
     def took(self, seconds: float, questions: int) -> None:
         """`questions` were answered together in this time."""
         self.seconds += seconds * questions
+        self.timed += questions
         self.slowest_seconds = max(self.slowest_seconds, seconds)
 
     def queries(self) -> Mapping[tuple[str, str, str], int]:

@@ -6,6 +6,7 @@ It knows frames and tables; what an answer says is decided elsewhere.
 """
 
 import contextlib
+import errno
 import selectors
 import socket
 import time
@@ -15,8 +16,8 @@ from collections.abc import Callable, Sequence
 from appliance import logs
 from appliance.adapters.dns.table import Reply, Table
 from appliance.adapters.dns.tallies import Tallies
-from appliance.adapters.dns.udp import Sighting
-from appliance.model.rate_limits import IPV4_PREFIX_OCTETS, IPV6_PREFIX_OCTETS
+from appliance.adapters.dns.udp import MOST_ODD_PER_SECOND, Sighting
+from appliance.model.rate_limits import IPV4_PREFIX_OCTETS, IPV6_PREFIX_OCTETS, Budget
 
 log = logs.logger(__name__)
 
@@ -62,6 +63,7 @@ class TcpServer:
         self._table = table
         self._tallies = tallies
         self._seen = seen
+        self._odd = Budget(MOST_ODD_PER_SECOND)
         self._connections: OrderedDict[int, _Connection] = OrderedDict()  # by descriptor, longest silent first
         self._by_prefix: dict[bytes, OrderedDict[int, _Connection]] = {}
 
@@ -99,8 +101,9 @@ class TcpServer:
     def _accept(self, listener: socket.socket) -> None:
         try:
             sock, address = listener.accept()
-        except OSError:  # the client is gone again, or descriptors ran out: then somebody makes room
-            self._make_room()
+        except OSError as error:  # mostly a client that is gone again, accept(2); that is nobody else's fault
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
             return
         if len(self._connections) >= MOST_CONNECTIONS:
             self._make_room()
@@ -171,10 +174,17 @@ class TcpServer:
 
     def _make(self, table: Table, message: bytes, connection: _Connection) -> Reply | None:
         try:
-            return table.reply(message, connection.source) or table.odd_reply(message, connection.source)
+            return table.reply(message, connection.source) or self._make_odd(table, message, connection.source)
         except Exception:
             log.exception("question not answered, please report it", message=message.hex())
             return None
+
+    def _make_odd(self, table: Table, message: bytes, source: bytes) -> Reply | None:
+        """To a message that only the slow parser understands: as many a second as over UDP, the rest get silence."""
+        if not self._odd.take(time.monotonic()):
+            self._tallies.dropped += 1
+            return None
+        return table.odd_reply(message, source)
 
     def _flush(self, connection: _Connection) -> bool:
         """Send what can be sent; whether all went and questions are left that had to wait for it."""

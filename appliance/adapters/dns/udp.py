@@ -14,7 +14,7 @@ from appliance import logs
 from appliance.adapters.dns.batches import SIZE, SLOT, Batch
 from appliance.adapters.dns.table import Reply, Table
 from appliance.adapters.dns.tallies import Tallies
-from appliance.model.rate_limits import Limiter, Verdict
+from appliance.model.rate_limits import Budget, Limiter, Verdict
 from appliance.model.zones import Name
 
 log = logs.logger(__name__)
@@ -26,6 +26,8 @@ _MOST_NOTED = 16
 _ALL_ANSWERED = (Verdict.ANSWER,) * SIZE
 MOST_ODD_PER_SECOND = 2000
 """Messages that are no plain queries and are answered: a tenth of what one core could, and more than anybody needs."""
+MOST_PROVEN_PER_SECOND = 2000
+"""Questions over the limit that are answered all the same, for the server cookie they show."""
 _TURNS = 16
 """Batches answered on one socket before the others get their turn."""
 
@@ -51,8 +53,8 @@ class UdpServer:
         self._tallies = tallies
         self._seen = seen
         self._limiter = limiter
-        self._second = 0
-        self._odd_left = MOST_ODD_PER_SECOND
+        self._odd = Budget(MOST_ODD_PER_SECOND)
+        self._proven = Budget(MOST_PROVEN_PER_SECOND)
 
     def run(self) -> None:
         """Until `wake` becomes readable."""
@@ -70,19 +72,12 @@ class UdpServer:
             lengths = batch.receive()
             if lengths:
                 started = time.monotonic()
-                self._tick(started)
+                if self._limiter:
+                    self._limiter.tick(started)
                 batch.send(self._answer(batch, lengths))
                 self._tallies.took(time.monotonic() - started, len(lengths))
             if len(lengths) < SIZE:
                 return
-
-    def _tick(self, now: float) -> None:
-        """What is counted by the second begins anew."""
-        if int(now) != self._second:
-            self._second = int(now)
-            self._odd_left = MOST_ODD_PER_SECOND
-            if self._limiter:
-                self._limiter.tick(now)
 
     def _answer(self, batch: Batch, lengths: list[int]) -> list[int]:
         """Write the answers over the questions; how long each became, 0 for none."""
@@ -94,7 +89,7 @@ class UdpServer:
         start = -SLOT
         for length, verdict in zip(lengths, verdicts, strict=False):
             start += SLOT
-            if verdict:
+            if verdict and not self._is_proven(table, batch, start, length):
                 answered.append(self._limited(table, batch, start, length, verdict))
                 continue
             reply = ready.get(slots[start + 2 : start + length]) or self._make(table, batch, start, length)
@@ -111,6 +106,11 @@ class UdpServer:
         if fetched:
             self._note(batch, fetched)
         return answered
+
+    def _is_proven(self, table: Table, batch: Batch, start: int, length: int) -> bool:
+        """Whether the client shows a server cookie that it was given: its address is no forgery (RFC 7873 §5.2.5)."""
+        message = batch.slots[start : start + length]
+        return table.is_proven(message, batch.address(start)) and self._proven.take(time.monotonic())
 
     def _limited(self, table: Table, batch: Batch, start: int, length: int, verdict: Verdict) -> int:
         """Nothing, or just so much that a real client comes back over TCP. The octets to send."""
@@ -134,10 +134,9 @@ class UdpServer:
 
     def _make_odd(self, table: Table, message: bytes, source: bytes) -> Reply | None:
         """To a message that only the slow parser understands. Floods of them have a share, so they starve nobody."""
-        if not self._odd_left:
+        if not self._odd.take(time.monotonic()):
             self._tallies.dropped += 1
             return None
-        self._odd_left -= 1
         return table.odd_reply(message, source)
 
     def _note(self, batch: Batch, fetched: list[tuple[int, Name]]) -> None:

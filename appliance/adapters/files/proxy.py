@@ -91,6 +91,9 @@ class ProxyFiles:
             target = atomic.set_aside(entry.path, self._quarantine)
         except FileNotFoundError:
             return
+        except OSError as error:
+            log.error("foreign file cannot be set aside: remove it by hand", file=entry.name, reason=error.strerror)
+            return
         _release_readers(target)
         log.warning(
             "foreign file set aside: only the appliance writes to proxy/; own fragments go to extra/",

@@ -49,6 +49,8 @@ class WorkloadFiles:
             raise Unavailable(f"the directory {self._directory} is gone: bring it back; the routes are kept meanwhile")
 
     def _read_one(self, identity: str) -> Desired | None:
+        if identity.startswith("."):
+            return None  # an editor's scratch file, here as in `load`
         name = identity if identity.endswith(".yml") else f"{identity}{directories.SUFFIX}"
         entry = directories.entry(self._directory, name)
         desired = _desired(entry) if entry is not None else None
@@ -85,21 +87,17 @@ class AcceptedFiles:
 
     def load(self) -> Mapping[str, Workload]:
         """By id; read from disk once."""
-        if self._known is None:
-            found = (
-                _desired(entry)
-                for entry in directories.entries(self._directory)
-                if entry.name.endswith(directories.SUFFIX)
-            )
-            self._known = {item.id: item.content for item in found if item and isinstance(item.content, Workload)}
-        return dict(self._known)
+        return dict(self._cache())
+
+    def get(self, identity: str) -> Workload | None:
+        """One workload's version; None: none is remembered."""
+        return self._cache().get(identity)
 
     def put(self, workload: Workload) -> None:
         """Remember this version. Not synced: losing it costs only who was first, after a power failure.
 
         Raises Unavailable when the disk refuses.
         """
-        self.load()
         content = json.dumps(workload.document())  # YAML too, and a hundred times as fast to write
         try:
             atomic.write(self._directory / f"{workload.id}{directories.SUFFIX}", content, sync=False)
@@ -108,13 +106,19 @@ class AcceptedFiles:
         self._cache()[workload.id] = workload
 
     def remove(self, identity: str) -> bool:
-        """Forget a workload."""
+        """Forget a workload. Raises Unavailable when the disk refuses."""
         self._cache().pop(identity, None)
-        return directories.removed(self._directory / f"{identity}{directories.SUFFIX}")
+        try:
+            return directories.removed(self._directory / f"{identity}{directories.SUFFIX}")
+        except OSError as error:
+            raise Unavailable(f"cannot remove from {self._directory}: {error.strerror}") from error
 
     def _cache(self) -> dict[str, Workload]:
-        self.load()
-        return self._known if self._known is not None else {}
+        if self._known is None:
+            entries = directories.entries(self._directory)
+            found = (_desired(entry) for entry in entries if entry.name.endswith(directories.SUFFIX))
+            self._known = {item.id: item.content for item in found if item and isinstance(item.content, Workload)}
+        return self._known
 
 
 def _desired(entry: directories.Entry) -> Desired | None:

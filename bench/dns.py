@@ -9,10 +9,17 @@ import re
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+from appliance import logs
+from appliance.adapters.dns import DnsServer
+from appliance.control.challenges import Challenges
+from appliance.model.challenges import Challenge
+from appliance.model.zones import Zone
 from tests.peers import authority, nameservers
 from tests.peers.authority import APEX
 
@@ -76,6 +83,7 @@ def _measure(directory: Path, perf: "_Dnsperf") -> int:
         busy = perf.p99s((_BUSY,))[_BUSY]
         present = _present_ms(stack, directory / "present")
     print(f"dns: present over the socket, answered and stored, median of {_PRESENTS}: {present:.2f} ms")
+    answerable = max(_answerable_seconds(1), _answerable_seconds(_MANY))
     print(f"dns: questions lost: {perf.lost}")
     return _verdict(
         {
@@ -88,6 +96,7 @@ def _measure(directory: Path, perf: "_Dnsperf") -> int:
             "UDP, random names, ours to NSD": (missing[_OURS] / missing["NSD"], 0.0),
             "p99 at 20,000 a second, NSD's to ours": (p99["NSD"] / p99[_OURS], 0.5),
             "p99 at 20,000 a second, quiet to planning": (p99[_OURS] / busy, 1 / 3),
+            "present to answerable, 1 ms to ours": (0.001 / answerable, 1.0),
         },
         perf.lost,
     )
@@ -109,6 +118,47 @@ def _present_ms(stack: ExitStack, root: Path) -> float:
         took.append(authority.present(root, APEX, f"{number % 100:043}", "cleanup"))
         took.append(authority.present(root, APEX, f"{number % 100:043}"))
     return statistics.median(took) * 1000
+
+
+class _Nowhere:
+    """A store that keeps nothing: what is answered is answered before it is stored."""
+
+    def load(self) -> tuple[int, tuple[Challenge, ...]]:
+        return 0, ()
+
+    def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
+        pass
+
+
+def _answerable_seconds(count: int) -> float:
+    """The median from the call of `present` until it is answered, at `count` values. Prints `publish` alone, too."""
+    logs.configure("warning")
+    server = DnsServer([])
+    names = list(map(authority.apex, range(count)))
+    values = dict.fromkeys(names, (_VALUE,))
+    server.set_zones(Zone(name, "example") for name in names)
+    server.publish(1, values)
+    publishing = []
+    for turn in range(_PRESENTS):
+        changed = values | {APEX: (f"{turn:043}",)}
+        publishing.append(_took(partial(server.publish, turn, changed)))
+    challenges = Challenges(server, _Nowhere(), time.time)
+    challenges.set_zones(Zone(name, "example") for name in names)
+    for name in names:
+        challenges.present(name, _VALUE, "the benchmark")
+    presenting = []
+    for _ in range(_PRESENTS):
+        challenges.clean_up(APEX, _VALUE, "the benchmark")
+        presenting.append(_took(partial(challenges.present, APEX, _VALUE, "the benchmark")))
+    for what, took in (("publish", publishing), ("present to answerable", presenting)):
+        print(f"dns: {what} at {count:,} values, median of {_PRESENTS}: {statistics.median(took) * 1000:.3f} ms")
+    return statistics.median(presenting)
+
+
+def _took(work: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 class _Dnsperf:

@@ -33,6 +33,7 @@ _MOST_OF_THE_TIME = 0.05
 _FRESH_SECONDS = 0.2
 _FORGET_SECONDS = 3600.0
 _PATIENCE_SECONDS = 5.0
+_READINGS_UNTIL_GONE = 2
 _HURRY_SECONDS = 1.0
 """How long a change of routes waits for a reading, at most for each answer."""
 
@@ -108,6 +109,11 @@ class Traffic:
         is_farewell = _vanishing(self._claims, claims)
         if is_farewell:
             self._read_counters(_HURRY_SECONDS)
+        if _vanishing(claims, self._claims) and traffic.awaits_farewell(self._ledger, self._claims):
+            # Traefik lets go of a series one reading after its service went, and begins it anew at 0. One that comes
+            # back before that was seen could reach its old value unnoticed: so it is seen now.
+            for _ in range(_READINGS_UNTIL_GONE):
+                self._read_counters(_HURRY_SECONDS)
         with self._lock:
             self._unrouted = frozenset(unrouted)
             self._take_over(claims)
@@ -266,7 +272,7 @@ def _endpoint(server: Backend) -> traffic.Endpoint:
 
 
 def _vanishing(before: Mapping[str, Claim], after: Mapping[str, Claim]) -> bool:
-    """Whether a service that Traefik counts for goes away."""
+    """Whether a service that Traefik counts for goes away from one to the other."""
     return any(
         not claim.tls_passthrough and (identity not in after or after[identity].tls_passthrough)
         for identity, claim in before.items()

@@ -310,6 +310,17 @@ def test_who_shows_a_cookie_from_here_is_not_limited() -> None:
     server.stop()
 
 
+def test_cookies_have_a_share_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client with a true address can flood, too."""
+    monkeypatch.setattr("appliance.adapters.dns.udp.Budget", lambda _: Budget(0))
+    server = DnsServer([("127.0.0.1", 0)], rate_limit=RateLimit(per_second=1, slip=1))
+    server.set_zones(ZONES)
+    server.start()
+    given = tcp(server, with_cookie(b"clientck")).options[0].to_wire()
+    assert any(udp(server, with_cookie(given)).flags & dns.flags.TC for _ in range(5))
+    server.stop()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_messages_for_the_slow_parser_have_a_share(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
     """Beyond it they get silence, and plain questions their answers."""

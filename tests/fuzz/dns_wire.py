@@ -1,7 +1,7 @@
 """`python -m tests.fuzz.dns_wire CORPUS... [libFuzzer options]`: coverage-guided fuzzing of the wire, by atheris.
 
-`make fuzz` runs it for ten minutes. A message that breaks a promise is written to the working directory as `crash-*`:
-once mended, it belongs into `corpus`.
+`make fuzz` runs it for ten minutes. A message that breaks a promise is written to `tests/fuzz-corpus` as `crash-*`
+(that is `-artifact_prefix`): once mended, it belongs into `corpus`.
 """
 
 import importlib

@@ -1,5 +1,6 @@
 """The module on a real Redis, over a gateway that only takes notes: each request is answered once, come what may."""
 
+import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -114,15 +115,24 @@ def scripts(clients: int, calls: int) -> list[list[Method]]:
     return made
 
 
-@pytest.mark.parametrize("workers", [1, 8])
-def test_none_is_lost_and_none_answered_twice(broker: Broker, gateway: NotingGateway, workers: int) -> None:
-    with serving(broker.unix_url, gateway, workers):
+@pytest.mark.parametrize(
+    ("workers", "transport", "password"),
+    [(1, "unix", None), (8, "tcp", None), (8, "tcp", "s/cret@"), (4, "unix", "s/cret@")],
+)
+def test_none_is_lost_and_none_answered_twice(
+    directory: Path, gateway: NotingGateway, workers: int, transport: str, password: str | None
+) -> None:
+    broker = Broker(directory, password=password)
+    url = {"unix": broker.unix_url, "tcp": broker.tcp_url}[transport]
+    with contextlib.ExitStack() as stack:
+        stack.callback(broker.kill)
+        stack.enter_context(serving(url, gateway, workers))
         account = Callers(broker, scripts(40, 50), patience_seconds=LONG).finish(seconds=90)
-    assert (len(account.answers), account.lost) == (2000, [])
-    assert [told.error for _, told in account.answers if told.error] == []
-    assert account.answered_twice(broker) == []
-    for client in range(40):
-        assert gateway.calls[f"1-1-{client}"] == [str(number) for number in range(50) if number % 4 < 2]
+        assert (len(account.answers), account.lost) == (2000, [])
+        assert [told.error for _, told in account.answers if told.error] == []
+        assert account.answered_twice(broker) == []
+        for client in range(40):
+            assert gateway.calls[f"1-1-{client}"] == [str(number) for number in range(50) if number % 4 < 2]
 
 
 @pytest.mark.parametrize("end", [Broker.stop, Broker.kill], ids=["stopped", "killed"])

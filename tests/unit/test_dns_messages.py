@@ -84,6 +84,18 @@ def test_every_message_gets_the_rcode_of_its_rfc(message: bytes, rcode: str) -> 
     dns.message.from_wire(wire, continue_on_error=False)
 
 
+@pytest.mark.parametrize("number", range(1, 16))
+@pytest.mark.parametrize("questions", [0, 1])
+def test_every_opcode_but_query_is_turned_away(number: int, questions: int) -> None:
+    """RFC 8906 §3.1.5: with an answer. NOTIFY (4) and UPDATE (5) are understood, and allowed to nobody."""
+    message = header(opcode(number), questions, 0, 0, 0) + QUESTION * questions
+    wire = reply(table(VALUE), message)
+    assert wire is not None
+    assert dns.rcode.Rcode(wire[3] & 15) == (dns.rcode.REFUSED if number in {4, 5} else dns.rcode.NOTIMP)
+    assert wire[2] == 0x80 | number << 3
+    assert wire[12:] == QUESTION * questions
+
+
 @pytest.mark.parametrize(
     "message",
     [b"", b"\0", b"\0" * 11, header(QR, 0, 0, 0, 0), header(QR, 1, 0, 0, 0) + QUESTION],

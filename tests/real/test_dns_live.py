@@ -1,0 +1,127 @@
+"""The authority inside the running appliance: its settings change under questions, and it is flooded."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import dns.edns
+import pytest
+
+from appliance.adapters.dns import DnsServer
+from tests.peers import addresses, appliance, authority
+from tests.peers.appliance import Appliance, MakeAppliance
+from tests.unit.dns_messages import VALUE, question
+
+REPOSITORY: Final = Path(__file__).parents[2]
+APEX: Final = f"_acme-challenge.{addresses.DOMAIN}"
+FLOODED_PORT: Final = 5300
+PATIENCE_SECONDS: Final = 5
+
+
+def settings(*, extra_zones: list[str], **more: Any) -> dict[str, Any]:
+    """Settings of the namespace with these under `dns`."""
+    values = appliance.settings()
+    return values | {"dns": values["dns"] | {"extra_zones": extra_zones} | more}
+
+
+def present(server: Appliance) -> None:
+    """Present a value as an ACME client does."""
+    environment = {**os.environ, "GATEWAY_ROOT": str(server.root)}
+    subprocess.run([REPOSITORY / "hooks" / "dns01", "present", APEX, VALUE], env=environment, timeout=20, check=True)
+
+
+def ask(message: bytes, address: str, port: int = 53) -> bytes:
+    """The answer to one question that is sent once."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE_SECONDS)
+        sock.sendto(message, (address, port))
+        answer, source = sock.recvfrom(2048)
+        assert source[:2] == (address, port)
+        return answer
+
+
+@contextmanager
+def constant_questions(message: bytes, address: str) -> Iterator[list[bytes]]:
+    """Ask one question after the other, each sent once, until the block ends; b"" stands for a lost one."""
+    answers: list[bytes] = []
+    ended = threading.Event()
+
+    def ask_on() -> None:
+        while not ended.is_set():
+            try:
+                answers.append(ask(message, address))
+            except OSError:
+                answers.append(b"")
+
+    thread = threading.Thread(target=ask_on)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_zones_in_the_settings_change_without_a_lost_question(new_appliance: MakeAppliance) -> None:
+    """Each edit of `dns.extra_zones` is in force within seconds, and costs nobody an answer."""
+    server = new_appliance(settings(extra_zones=[], rate_limit=None)).start()
+    present(server)
+    with constant_questions(question(APEX), addresses.GATEWAY) as answers:
+        for number in range(10):
+            zone = f"z{number}.example"
+            server.write_settings(settings(extra_zones=[zone], rate_limit=None))
+            server.program.until(partial(_is_answered, zone), f"{zone} is answered")
+            assert number == 0 or _rcode(f"z{number - 1}.example") == 5, "the zone before is refused"
+            server.program.until(partial(_has_more_than, answers, 20 * number), "questions go on")
+    assert all(VALUE.encode() in answer for answer in answers)
+
+
+def _has_more_than(answers: list[bytes], count: int) -> bool:
+    return len(answers) > count
+
+
+def _is_answered(zone: str) -> bool:
+    return _rcode(zone) == 0
+
+
+def _rcode(zone: str) -> int:
+    return ask(question(zone, "SOA"), addresses.GATEWAY)[3] & 15
+
+
+def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance) -> None:
+    """Valid questions from two thousand networks: operators are told what goes on, and others are answered."""
+    listen = [f"{addresses.GATEWAY}:53", f"127.0.0.1:{FLOODED_PORT}"]
+    server = new_appliance(settings(extra_zones=[authority.APEX], listen=listen, nsid="gateway-1")).start()
+    present(server)
+    with_nsid = question(APEX, payload=1232, options=(dns.edns.NSIDOption(b""),))
+    assert b"gateway-1" in ask(with_nsid, addresses.GATEWAY), "RFC 5001"
+    argv = [sys.executable, "-m", "tests.peers.floods", "valid", str(FLOODED_PORT), "6", "2000"]
+    flood = subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    told: list[dict[str, Any]] = []
+    while flood.poll() is None:
+        told.append(server.must("status")["dns"])
+        assert VALUE.encode() in ask(question(APEX), addresses.GATEWAY)
+    assert int(flood.communicate()[0]) > 1000
+    assert len(told) > 1
+    last = server.must("status")["dns"]
+    assert last["rate_limited"]["dropped"] > told[0]["rate_limited"]["dropped"]
+    assert any(line["transport"] == "udp" and line["count"] > 1000 for line in last["queries"]), last
+    assert 0 < last["latency"]["udp"]["mean"] <= last["latency"]["udp"]["slowest"]
+
+
+@pytest.mark.parametrize("address", addresses.IPV6[:3])
+def test_a_wildcard_socket_answers_from_the_ipv6_address_that_was_asked(address: str) -> None:
+    """RFC 2181 §4.1: the host has several, and the route would choose another one."""
+    server = DnsServer([("::", 0)])
+    server.start()
+    try:
+        assert ask(question(), address, server.bound[0][1])
+    finally:
+        server.stop()

@@ -5,8 +5,6 @@ One core floods, the other serves, and a prober from a network of its own asks l
 """
 
 import os
-import random
-import re
 import socket
 import subprocess
 import sys
@@ -116,32 +114,6 @@ def _flood_briefly(kind: str, port: int, prefixes: int) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_day_compressed_leaves_memory_as_it_was(root: Path) -> None:
-    """1,000,000 questions and 50,000 pairs of present and clean-up, through the same sockets everybody uses."""
-    with authority.running(root) as server:
-        _live(root, authority.port_of(server), pairs=1_000, rounds=10)  # the table and the history are full now
-        before = memory(server)
-        _live(root, authority.port_of(server), pairs=50_000, rounds=100)
-        growth = memory(server) - before
-        assert not server.log_text()
-    assert growth < MOST_GROWTH, f"{growth} octets"
-
-
-def _live(root: Path, port: int, *, pairs: int, rounds: int) -> None:
-    """Pairs over the challenge socket, and meanwhile `rounds` times 10,000 questions, none of them lost."""
-    asked = [APEX if number % 2 else f"{random.getrandbits(32):x}.{APEX}" for number in range(10_000)]
-    (root / "questions").write_text("".join(f"{name} TXT\n" for name in asked))
-    argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(root / "questions"), "-n", str(rounds), "-q", "50"]
-    questions = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    for number in range(pairs):
-        for verb in ("present", "cleanup"):
-            authority.present(root, APEX, f"{number:043}", verb)
-    report, _ = questions.communicate(timeout=300)
-    found = re.search(r"Queries completed:\s+(\d+)", report)
-    assert found is not None, report
-    assert int(found[1]) == rounds * 10_000, report
-
-
 def test_values_survive_a_kill_and_the_serial_rises(root: Path) -> None:
     """SIGKILL between `present` and validation loses nothing."""
     with authority.running(root) as server:

@@ -15,7 +15,7 @@ import psutil
 from tests.peers import authority
 from tests.peers.launching import Launched
 
-_APEX = "_acme-challenge.gw.test"
+_APEX = authority.APEX
 _MOST_GROWTH = 2 << 20
 
 

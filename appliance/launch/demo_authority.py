@@ -20,6 +20,8 @@ def write_authority(directory: Path, address: str) -> None:
     authority = (
         _builder(name, name, authority_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_signing_only(), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(address))])
@@ -27,6 +29,8 @@ def write_authority(directory: Path, address: str) -> None:
     server = (
         _builder(server_name, name, server_key)
         .add_extension(names, critical=False)
+        # Without it Python 3.13 calls the chain incomplete (RFC 5280 §4.2.1.1).
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     key = server_key.private_bytes(
@@ -38,6 +42,21 @@ def write_authority(directory: Path, address: str) -> None:
         ("server.key", key),
     ):
         (directory / file).write_bytes(content)
+
+
+def _signing_only() -> x509.KeyUsage:
+    """What the authority's key is for: certificates and revocation lists."""
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

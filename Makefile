@@ -44,11 +44,8 @@ image:
 test-python313: setup
 	@tests/peers/python313
 
-# Deadlines are generous, but a shared machine can stand still for longer: what failed is run once more by itself, in
-# the open. What fails twice has failed.
 test-real: setup
-	@$(BIN)/python -m tests.peers.namespace $(BIN)/pytest -q tests/real \
-	|| $(BIN)/python -m tests.peers.namespace $(BIN)/pytest -q --last-failed --last-failed-no-failures none tests/real
+	@$(BIN)/python -m tests.peers.namespace $(BIN)/pytest -q tests/real
 
 # Ten minutes by default; what it finds stays in tests/fuzz-corpus.
 fuzz: setup

@@ -1,4 +1,4 @@
-"""A control plane over fakes, as `daemon.py` builds it over adapters."""
+"""A control plane over fakes, as `daemon/parts.py` builds it over adapters."""
 
 import dataclasses
 import ipaddress

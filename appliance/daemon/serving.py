@@ -1,0 +1,146 @@
+"""The life of the control plane: starts its parts in order, guards them, stops them in reverse.
+
+What comes first is what others wait for: the authority and the challenge socket answer before any route is planned. A
+part that ends unexpectedly ends the daemon, and supervisord starts it again; Traefik carries on meanwhile.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from appliance import logs, settings
+from appliance.adapters import adoption
+from appliance.daemon.configuration import Configuration
+from appliance.daemon.parts import Parts
+from appliance.layout import Root
+from appliance.model import brokers
+from appliance.render import static
+from appliance.settings import Settings, meaning
+
+log = logs.logger(__name__)
+
+_HOUSEKEEPING_SECONDS = 5.0
+_HOLDING_THE_INTERPRETER_SECONDS = 0.0005
+"""How long a thread may compute while the authority waits; Python's own 5 ms would be every answer's delay."""
+
+
+class Daemon:
+    """The running control plane."""
+
+    def __init__(self, root: Root, configuration: Configuration) -> None:
+        self._root = root
+        self._configuration = configuration
+        self._wake = threading.Event()
+        self._is_ending = False
+        self._failure: BaseException | None = None
+        self._stack = contextlib.ExitStack()
+        self._parts = Parts(root, configuration, self._fail)
+        self._parts.watcher.add(configuration.path.parent, self._on_settings_files)
+
+    def run(self) -> int:
+        """Serve until a signal or a failure. The exit code is 0 after a signal or for a planned restart, else 1."""
+        with self._stack:
+            self._start()
+            log.info("control plane ready", root=str(self._root.path), config=str(self._configuration.path))
+            while not self._is_ending:
+                self._wake.wait(_HOUSEKEEPING_SECONDS)
+                self._wake.clear()
+                self._keep_house()
+        if self._failure is not None:
+            log.error("control plane ends: a part of it failed", exc_info=self._failure)
+            return 1
+        return 0
+
+    def end(self) -> None:
+        """Make `run` return. Safe in a signal handler."""
+        self._is_ending = True
+        self._wake.set()
+
+    def _start(self) -> None:
+        parts, loaded = self._parts, self._configuration.settings
+        parts.challenges.set_zones(meaning.zones(loaded))
+        self._run_part(parts.dns.start, parts.dns.stop)
+        self._run_part(parts.challenge_socket.start, parts.challenge_socket.stop)
+        self._run_part(lambda: parts.watch.start(self._fail), parts.watch.stop)
+        self._run_part(lambda: parts.traffic.start(self._fail), parts.traffic.stop)
+        self._run_part(lambda: parts.applier.start(self._fail), parts.applier.stop)
+        self._run_part(lambda: parts.fragments.start(self._fail), parts.fragments.stop)
+        self._run_part(parts.watcher.start, parts.watcher.stop)
+        self._start_admin()
+        self._start_bus()
+        parts.gateway.apply_static_configuration(static.text(loaded, self._root.path))
+        if loaded.public is None:
+            log.warning(
+                "this host is no gateway yet: write the `public` section (ipv4, domains) into the settings file; "
+                "it is read as soon as it is there",
+                config=str(self._configuration.path),
+            )
+
+    def _start_admin(self) -> None:
+        from appliance.adapters import admin_api  # noqa: PLC0415  half of the start-up time, and nobody waits for it
+
+        admin = admin_api.AdminApi(admin_api.application(self._parts.gateway), self._root.admin_socket)
+        self._run_part(lambda: admin.start(self._fail), admin.stop)
+
+    def _start_bus(self) -> None:
+        """Take calls from the message bus, where there is one. Last to start, first to stop."""
+        loaded = self._configuration.settings
+        if loaded.broker is None:
+            return
+        from appliance.adapters import zbus  # noqa: PLC0415  nobody without a bus waits for redis-py
+
+        bus = zbus.BusServer(
+            brokers.parse(loaded.broker),
+            self._parts.gateway,
+            workers=loaded.zbus.workers,
+            patience_seconds=loaded.zbus.patience,
+            instance=zbus.name_in(self._root.bus_instance),
+        )
+        self._parts.bus_trouble = lambda: bus.trouble
+        self._run_part(lambda: bus.start(self._fail, self._parts.on_broker_addresses), bus.stop)
+
+    def _run_part(self, start: Callable[[], object], stop: Callable[[], object]) -> None:
+        self._stack.callback(stop)
+        start()
+
+    def _on_settings_files(self, names: frozenset[str]) -> None:
+        if self._configuration.path.name in names:
+            self._configuration.touched()
+            self._wake.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self.end()
+
+    def _keep_house(self) -> None:
+        self._parts.challenges.expire()
+        self._parts.watcher.look()
+        before = self._configuration.refresh()
+        if before is not None:
+            self._take_over(before, self._configuration.settings)
+
+    def _take_over(self, before: Settings, fresh: Settings) -> None:
+        """Make every part follow changed settings."""
+        parts = self._parts
+        parts.challenges.set_zones(meaning.zones(fresh))
+        parts.applier.reconfigure(parts.rules())
+        parts.fragments.look()
+        parts.gateway.apply_static_configuration(static.text(fresh, self._root.path))
+        log.info("settings taken over", config=str(self._configuration.path))
+        if meaning.read_once(before) != meaning.read_once(fresh):
+            log.info("the control plane restarts for its new settings; traffic goes on")
+            self.end()
+
+
+def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str, str]) -> int:
+    """Run the control plane alone. Raises GatewayError when it cannot start."""
+    sys.setswitchinterval(_HOLDING_THE_INTERPRETER_SECONDS)
+    adoption.adopt(root, lambda: meaning.rules(settings.load(find_config(), environment)).domains)
+    root.create()
+    daemon = Daemon(root, Configuration(find_config, environment))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.end())
+    return daemon.run()

@@ -8,7 +8,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 COMPILE = CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: setup demo check test test-real test-container test-python313 image bench fmt fuzz lock
+.PHONY: setup demo check test test-real test-container test-python313 image install bench bench-container fmt fuzz lock
 .DEFAULT_GOAL := check
 
 setup: $(VENV)/.installed
@@ -38,8 +38,32 @@ test: check test-real test-container test-python313
 test-container: setup
 	@$(BIN)/pytest -q tests/container
 
+# The image, with its labels; prints how long it took and how large it is.
+IMAGE ?= gateway-appliance:dev
+SOURCE ?= $(shell git remote get-url origin 2>/dev/null || echo unknown)
 image:
-	@docker build --quiet --tag gateway-appliance:dev --file images/Dockerfile .
+	@began=$$(date +%s); DOCKER_BUILDKIT=1 docker build --quiet --tag $(IMAGE) --file images/Dockerfile \
+	  $(if $(EXTRA_CA),--secret id=ca$(comma)src=$(EXTRA_CA)) $(if $(PIP_NO_INDEX),--build-arg PIP_NO_INDEX=$(PIP_NO_INDEX)) \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	  --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) --build-arg SOURCE="$(SOURCE)" . >/dev/null \
+	&& docker image inspect --format '{{.Size}}' $(IMAGE) \
+	| awk -v seconds=$$(($$(date +%s) - began)) '{printf "$(IMAGE): %.0f MB, built in %d s\n", $$1 / 1e6, seconds}'
+comma := ,
+
+# On a Debian host without Docker, as root; once more for an upgrade. Starts nothing, and changes no settings.
+PREFIX ?= /opt/gateway
+DESTDIR ?=
+install:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || SUDO="$(SUDO)" tests/peers/apt-install python3-venv
+	@test -x $(PREFIX)/bin/python || $(PYTHON) -m venv $(PREFIX)
+	@$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@install -d $(DESTDIR)/usr/local/bin $(DESTDIR)/etc/gateway $(DESTDIR)/etc/systemd/system
+	@ln -sf $(PREFIX)/bin/gateway $(DESTDIR)/usr/local/bin/gateway
+	@test -e $(DESTDIR)/etc/gateway/gateway.yaml || install -m 0600 images/gateway.yaml.example $(DESTDIR)/etc/gateway/gateway.yaml
+	@sed 's#/opt/gateway#$(PREFIX)#' images/units/gateway.service >$(DESTDIR)/etc/systemd/system/gateway.service
+	@echo 'Fill in $(DESTDIR)/etc/gateway/gateway.yaml, then: systemctl daemon-reload && systemctl enable --now gateway'
 
 test-python313: setup
 	@tests/peers/python313
@@ -55,6 +79,13 @@ fuzz: setup
 
 bench: setup
 	@$(BIN)/python -m tests.peers.namespace $(BIN)/python -m bench
+
+# The container against its targets, on an engine of the tests' own.
+bench-container: setup
+	@export $$(tests/container/engine start .venv/engine) && $(MAKE) --no-print-directory image \
+	  $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),EXTRA_CA=/etc/ssl/certs/ca-certificates.crt) \
+	&& docker build --quiet --tag gateway-test-peers tests/container/overlay >/dev/null && $(BIN)/python -m bench container; \
+	code=$$?; tests/container/engine stop .venv/engine; exit $$code
 
 fmt: setup
 	@$(BIN)/ruff format --quiet .

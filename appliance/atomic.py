@@ -42,9 +42,14 @@ def sync_directory(directory: Path) -> None:
 
 def set_aside(path: Path, quarantine: Path) -> Path:
     """Move `path` (a file, link or directory) into `quarantine` under a name of its own, and return where it is now."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    # A name may already be as long as a name can be (255 octets); what is added must fit, too.
-    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME_KEPT])
-    target = quarantine / f"{name}.{stamp}.{time.monotonic_ns() % 1_000_000:06d}"
+    target = place_aside(path.name, quarantine)
     os.rename(path, target)
     return target
+
+
+def place_aside(name: str, quarantine: Path) -> Path:
+    """Where in `quarantine` something of this name goes: under a name of its own."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    # A name may already be as long as a name can be (255 octets); what is added must fit, too.
+    kept = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME_KEPT])
+    return quarantine / f"{kept}.{stamp}.{time.monotonic_ns() % 1_000_000:06d}"

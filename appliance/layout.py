@@ -48,9 +48,29 @@ class Root:
         return self.state / "fragments.json"
 
     @property
+    def alerts(self) -> Path:
+        """Alerts that are open, or yet to be delivered."""
+        return self.state / "alerts.json"
+
+    @property
+    def issuance(self) -> Path:
+        """What became of the orders of certificates."""
+        return self.state / "issuance.json"
+
+    @property
     def staging(self) -> Path:
         """Where files are built before they are renamed into place; on the same filesystem as their places."""
         return self.state / "staging"
+
+    @property
+    def format(self) -> Path:
+        """The number of the format in which everything here is kept."""
+        return self.state / "format"
+
+    @property
+    def unfinished_restore(self) -> Path:
+        """There while a backup is being put in place: what lies here meanwhile is not whole."""
+        return self.path / ".restore-unfinished"
 
     @property
     def bus_instance(self) -> Path:
@@ -66,6 +86,31 @@ class Root:
     def traefik(self) -> Path:
         """Traefik's certificate stores."""
         return self.path / "traefik"
+
+    @property
+    def http_store(self) -> Path:
+        """Where Traefik keeps the certificates of FQDN proxies."""
+        return self.traefik / "acme.json"
+
+    @property
+    def dns_store(self) -> Path:
+        """Where Traefik keeps the certificates of gateway domains."""
+        return self.traefik / "acme2.json"
+
+    @property
+    def snapshots(self) -> Path:
+        """Whole certificate stores of earlier, a directory for each store."""
+        return self.state / "acme"
+
+    @property
+    def restored(self) -> Path:
+        """The report of repaired certificate stores."""
+        return self.snapshots / "restored.json"
+
+    @property
+    def certificates(self) -> Path:
+        """Since when which certificates are not used any more."""
+        return self.state / "certificates.json"
 
     @property
     def static_configuration(self) -> Path:
@@ -88,6 +133,20 @@ class Root:
         return self.run / "supervisor.sock"
 
     @property
+    def lock(self) -> Path:
+        """Held by whoever runs on this root or restores into it. Not in `run`: each container has its own of that."""
+        return self.path / "lock"
+
+    @property
+    def logs(self) -> Path:
+        """The lines that were logged last, and the pipes they come through."""
+        return self.run / "log"
+
+    def log_pipe(self, program: str) -> Path:
+        """What a program writes goes to the log relay through this."""
+        return self.logs / f"{program}.pipe"
+
+    @property
     def restart_mark(self) -> Path:
         """There while Traefik has yet to be restarted for a changed static configuration."""
         return self.run / "static-changed"
@@ -106,10 +165,17 @@ class Root:
                 directory.mkdir(mode=0o700, exist_ok=True)
                 directory.chmod(0o700)  # somebody may have made it before, for everybody to read
             self.run.mkdir(mode=0o711, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+            self.logs.chmod(0o700)
         except OSError as error:
             raise GatewayError(
                 f"cannot make the directory {error.filename}: {error.strerror}; "
-                f"give --root a directory that this user may write to"
+                f"give --root a directory that this user (uid {_user()}) may write to"
             ) from error
         for leftover in self.staging.iterdir():
             leftover.unlink(missing_ok=True)
+
+
+def _user() -> int:
+    """The uid of this process, which the owner of its entry is."""
+    return Path("/proc/self").stat().st_uid

@@ -1,67 +1,213 @@
 """From "set this workload" to its first answer, with 100, 1,000 and 10,000 workloads, against the plain arrangement.
 
 Ours is the whole appliance (`gateway run`, real Traefik, the admin API). The plain arrangement is the same Traefik with
-its default settings and one flat file of all routes, which is written anew and renamed for each change. The wildcard
-certificate comes from Pebble once; all requests are HTTPS, and a change counts as live with its first 200.
+its default settings and one file for each workload, above a thousand one file for all. The wildcard certificate comes
+from Pebble once; all requests are HTTPS, and a change counts as live with its first 200 over a new connection.
+Every target is printed with what it was held against; the exit code is 1 when one of them is missed.
 """
 
 import argparse
 import contextlib
-import functools
-import http.client
-import json
-import os
-import re
+import dataclasses
 import statistics
-import subprocess
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
-import yaml
-
-from appliance.cli.client import AdminClient
-from tests.peers import addresses, appliance, https
-from tests.peers.appliance import TRAEFIK, Appliance
-from tests.peers.launching import Launched, await_result
+from bench import apply_probes as probes
+from bench.apply_sides import Ours, Plain, Side
+from tests.peers import addresses
+from tests.peers.appliance import TRAEFIK
+from tests.peers.launching import Launched
 from tests.peers.nsd import Nsd
 from tests.peers.pebble import Pebble
 from tests.peers.unbound import Unbound
 
-_CHANGES = 7
-_LONGEST_SECONDS = 120.0
-_HTTPS = f"https://{addresses.GATEWAY}/ping"
+_FEW, _SOME, _MANY = 100, 1_000, 10_000
+_CHANGES = 5
+_BURST, _LARGE_BURST = 100, 500
+_FIRST_ANSWER_SECONDS = {_FEW: 0.250, _SOME: 0.500}
+_TIMES_FASTER_THAN_FLAT = 1.5
+_SHARE_OF_REQUESTS = 0.7
+_BURST_SECONDS = 1.5
+_BURST_RELOADS = 3
+_OWN_CPU_SECONDS = 0.050
+_READY_SECONDS = 5.0
+_MOST_MEMORY_MB = 250.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What one side came to."""
+
+    served_seconds: float
+    """From its start until the last name is served."""
+    first_answer_seconds: float
+    """Median, from a set to the first 200."""
+    own_cpu_seconds: float
+    """Mean, for a change, Traefik left out."""
+    requests_per_second: float
+    burst_seconds: float
+    """From the last of a burst of changes until all of them are live; 0 where it was not tried."""
+
+
+class Verdicts:
+    """Prints each target with the figure, and remembers whether one was missed."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    def at_most(self, what: str, figure: float, bound: float, told: str) -> None:
+        """The figure has to be no more than the bound."""
+        self._say(what, figure, f"at most {bound:g}", told, is_met=figure <= bound)
+
+    def at_least(self, what: str, figure: float, bound: float, told: str) -> None:
+        """The figure has to be no less than the bound."""
+        self._say(what, figure, f"at least {bound:g}", told, is_met=figure >= bound)
+
+    def _say(self, what: str, figure: float, bound: str, told: str, *, is_met: bool) -> None:
+        self.missed += not is_met
+        print(f"{'met   ' if is_met else 'MISSED'} {what}: {figure:.3g}, target {bound} ({told})", flush=True)
 
 
 def main() -> int:
-    """Print a line for each size, and the ratios of one run."""
+    """Print the figures of each size, and a verdict for each target that belongs to it."""
     parser = argparse.ArgumentParser(description="set to first 200")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[_FEW, _SOME, _MANY])
     sizes = parser.parse_args().sizes
-    speeds: dict[int, float] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="gw") as directory,
-        _peers(Path(directory)) as (ca, backend),
-    ):
+    verdicts = Verdicts()
+    few_rate = 0.0
+    with _scratch() as directory, _peers(directory) as (ca, backend):
         for size in sizes:
-            with tempfile.TemporaryDirectory(prefix="gw") as scratch:
-                ours, speeds[size] = _measure_ours(Path(scratch), size, ca, backend)
-            with tempfile.TemporaryDirectory(prefix="gw") as scratch:
-                plain, flat_speed = _measure_plain(Path(scratch), size, backend)
-            print(
-                f"apply {size}: set to first 200, median of {_CHANGES}: appliance {ours:.3f} s, plain {plain:.3f} s, "
-                f"ratio {plain / ours:.2f}; requests/s appliance {speeds[size]:.0f}, plain {flat_speed:.0f}, "
-                f"ratio {speeds[size] / flat_speed:.2f}",
-                flush=True,
-            )
-    if len(speeds) > 1:
-        first, last = min(speeds), max(speeds)
-        print(f"apply: requests/s at {last} are {speeds[last] / speeds[first]:.2f} of those at {first}")
-    return 0
+            with _scratch() as scratch:
+                rate = _judge(size, verdicts, scratch, ca, backend)
+            if size == _FEW:
+                few_rate = rate
+            if size == _MANY:
+                base = few_rate or _rate(_FEW, ca, backend)
+                told = f"{rate:.0f} a second against {base:.0f} with {_FEW} workloads"
+                verdicts.at_least(f"{size}: share of the requests with {_FEW}", rate / base, _SHARE_OF_REQUESTS, told)
+    return int(verdicts.missed > 0)
+
+
+def _judge(size: int, verdicts: Verdicts, scratch: Path, ca: Pebble, backend: str) -> float:
+    """Measure both sides with `size` workloads. Our requests per second."""
+    ours_at, plain_at = scratch / "ours", scratch / "plain"
+    ours_at.mkdir()
+    plain_at.mkdir()
+    ours = _ours(size, verdicts, ours_at, ca, backend)
+    plain = _plain(size, plain_at, backend)
+    ratio = plain.first_answer_seconds / ours.first_answer_seconds
+    told = f"plain {plain.first_answer_seconds:.3f}, ratio {ratio:.2f}"
+    if size in _FIRST_ANSWER_SECONDS:
+        bound = _FIRST_ANSWER_SECONDS[size]
+        verdicts.at_most(f"{size}: s from set to first 200", ours.first_answer_seconds, bound, told)
+    if size == _MANY:
+        told = f"{ours.first_answer_seconds:.3f} s against {plain.first_answer_seconds:.3f} s"
+        verdicts.at_least(f"{size}: times faster than one flat file", ratio, _TIMES_FASTER_THAN_FLAT, told)
+        told = f"plain {plain.own_cpu_seconds:.3f}, ratio {plain.own_cpu_seconds / ours.own_cpu_seconds:.2f}"
+        verdicts.at_most(f"{size}: s of CPU for one change, without Traefik", ours.own_cpu_seconds, 0.05, told)
+    if size == _SOME:
+        told = f"plain {plain.burst_seconds:.2f}, ratio {plain.burst_seconds / ours.burst_seconds:.2f}"
+        verdicts.at_most(f"{size}: s until {_BURST} changes are live", ours.burst_seconds, _BURST_SECONDS, told)
+    print(
+        f"       {size}: set to first 200 {ours.first_answer_seconds:.3f} s, {ratio:.2f} times as fast as plain; "
+        f"requests a second {ours.requests_per_second:.0f}, plain {plain.requests_per_second:.0f}, "
+        f"ratio {ours.requests_per_second / plain.requests_per_second:.2f}; CPU of one change "
+        f"{ours.own_cpu_seconds * 1000:.0f} ms; all served {ours.served_seconds:.1f} s after the start, "
+        f"plain {plain.served_seconds:.1f} s",
+        flush=True,
+    )
+    return ours.requests_per_second
+
+
+def _ours(size: int, verdicts: Verdicts, scratch: Path, ca: Pebble, backend: str) -> Figures:
+    side = Ours(scratch, size, ca, backend)
+    try:
+        ready, served = side.start()
+        memory = side.most_memory_bytes() / 1e6
+        figures = _figures(side, size, served, is_burst=size <= _SOME)
+        if size == _MANY:
+            _judge_large_burst(side, verdicts)
+            side.stop()
+            again, all_again = side.start()
+            memory = max(memory, side.most_memory_bytes() / 1e6)
+            told = f"all served after {served:.1f}"
+            verdicts.at_most(f"{size}: s from the first start to ready", ready, _READY_SECONDS, told)
+            told = f"all served after {all_again:.1f}"
+            verdicts.at_most(f"{size}: s from the next start to ready", again, _READY_SECONDS, told)
+            verdicts.at_most(f"{size}: MB of memory at most", memory, _MOST_MEMORY_MB, "of both starts")
+        return figures
+    finally:
+        side.kill()
+
+
+def _judge_large_burst(side: Ours, verdicts: Verdicts) -> None:
+    """The plain arrangement is not asked for this: it reads everything anew at each write, for ten minutes."""
+    before = probes.reloads()
+    seconds = _burst(side, _LARGE_BURST)
+    told = f"all live {seconds:.1f} s after the last"
+    verdicts.at_most(f"{_MANY}: reloads for {_LARGE_BURST} changes", probes.reloads() - before, _BURST_RELOADS, told)
+
+
+def _plain(size: int, scratch: Path, backend: str) -> Figures:
+    side = Plain(scratch, size, backend, is_flat=size > _SOME)
+    try:
+        return _figures(side, size, side.start(), is_burst=size <= _SOME)
+    finally:
+        side.kill()
+
+
+def _figures(side: Side, size: int, served: float, *, is_burst: bool) -> Figures:
+    rate = probes.requests_per_second(size)
+    side.settle()
+    before = side.cpu_seconds()
+    seconds = [_first_answer(side, f"new{number}") for number in range(_CHANGES)]
+    cpu = (side.cpu_seconds() - before) / _CHANGES
+    print(f"       {size}, {type(side).__name__.lower()}: s from set to first 200 {_shown(seconds)}", flush=True)
+    return Figures(served, statistics.median(seconds), cpu, rate, _burst(side, _BURST) if is_burst else 0.0)
+
+
+def _first_answer(side: Side, label: str) -> float:
+    began = time.monotonic()
+    side.set([label])
+    probes.until_served(label, side.trusted)
+    seconds = time.monotonic() - began
+    side.settle()
+    return seconds
+
+
+def _burst(side: Side, count: int) -> float:
+    """Seconds from the last change until all of them are live."""
+    labels = [f"burst{count}-{number}" for number in range(count)]
+    side.set(labels)
+    began = time.monotonic()
+    probes.until_all_served(labels, side.trusted)
+    seconds = time.monotonic() - began
+    side.settle()
+    return seconds
+
+
+def _rate(size: int, ca: Pebble, backend: str) -> float:
+    """Our requests per second alone."""
+    with _scratch() as scratch:
+        side = Ours(scratch, size, ca, backend)
+        try:
+            side.start()
+            return probes.requests_per_second(size)
+        finally:
+            side.kill()
+
+
+def _shown(seconds: list[float]) -> str:
+    return " ".join(f"{figure:.3f}" for figure in sorted(seconds))
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gw") as directory:
+        yield Path(directory)
 
 
 @contextlib.contextmanager
@@ -80,175 +226,6 @@ def _peers(directory: Path) -> Iterator[tuple[Pebble, str]]:
         backend = Launched([str(TRAEFIK), "--global.checkNewVersion=false", *arguments], directory / "backend.log")
         stack.callback(backend.kill)
         yield ca, f"http://{point}"
-
-
-def _name(number: int) -> str:
-    """Names as orchestrators make them: hexadecimal and evenly spread."""
-    return f"w{number * 2654435761 % 2**32:08x}"
-
-
-def _measure_ours(scratch: Path, size: int, ca: Pebble, backend: str) -> tuple[float, float]:
-    ours = Appliance(scratch, appliance.settings(ca))
-    workloads = ours.root / "workloads"
-    workloads.mkdir(parents=True)
-    for number in range(size):
-        (workloads / f"1-{number}-x.yaml").write_text(
-            f'type: gateway-name-proxy\nname: {_name(number)}\nbackends: ["{backend}"]\n', encoding="utf-8"
-        )
-    began = time.monotonic()
-    try:
-        ours.launch()
-        ours.program.until(ours.status, "the control plane answers", seconds=60)
-        ready = time.monotonic() - began
-        _until(lambda: ours.status()["workloads"]["applied"] == size)
-        applied = time.monotonic() - began
-        trusted = ca.root_pem()
-        _until_served(_name(size - 1), trusted)
-        control = psutil.Process(ours.pid_of("gateway"))
-        print(
-            f"boot {size}: control plane ready in {ready:.1f} s, all applied in {applied:.1f} s, "
-            f"{control.memory_info().rss / 1e6:.0f} MB",
-            flush=True,
-        )
-        speed = _requests_per_second(size)
-        client = AdminClient(ours.root)
-        seconds, used = zip(
-            *[_one_change(client, control, f"new{number}", backend, trusted) for number in range(_CHANGES)], strict=True
-        )
-        print(f"one change at {size}: control plane CPU {statistics.median(used) * 1000:.0f} ms", flush=True)
-        _burst(ours, client, backend, trusted, 100)
-        if size >= 10000:
-            _burst(ours, client, backend, trusted, 500)
-        return statistics.median(seconds), speed
-    finally:
-        ours.kill()
-
-
-def _one_change(
-    client: AdminClient, control: psutil.Process, name: str, backend: str, trusted: str
-) -> tuple[float, float]:
-    """Seconds from the call to the first 200, and the control plane's CPU seconds for it."""
-    before = sum(control.cpu_times()[:2])
-    began = time.monotonic()
-    client.call("PUT", f"/v1/workloads/9-9-{name}", _workload(name, backend))
-    _until_served(name, trusted)
-    seconds = time.monotonic() - began
-    time.sleep(1.0)  # a quiet time: each change is a first one
-    return seconds, sum(control.cpu_times()[:2]) - before
-
-
-def _burst(ours: Appliance, client: AdminClient, backend: str, trusted: str, count: int) -> None:
-    reloads = _reloads()
-    for number in range(count):
-        client.call("PUT", f"/v1/workloads/8-{number}-b", _workload(f"burst{count}-{number}", backend))
-    began = time.monotonic()
-    _until_all_served([f"burst{count}-{number}.{addresses.DOMAIN}" for number in range(count)], trusted)
-    seconds = time.monotonic() - began
-    _until(lambda: ours.status()["workloads"]["pending"] == 0)
-    print(f"burst of {count}: all live {seconds:.2f} s after the last, {_reloads() - reloads} reloads", flush=True)
-
-
-def _workload(name: str, backend: str) -> dict[str, Any]:
-    return {"type": "gateway-name-proxy", "name": name, "backends": [backend]}
-
-
-def _measure_plain(scratch: Path, size: int, backend: str) -> tuple[float, float]:
-    directory = scratch / "proxy"
-    directory.mkdir()
-    names = [_name(number) for number in range(size)]
-    _write_flat(scratch, directory, names, backend)
-    static = scratch / "traefik.yaml"
-    static.write_text(
-        yaml.safe_dump(
-            {
-                "global": {"checkNewVersion": False},
-                "providers": {"file": {"directory": str(directory), "watch": True}},
-                "entryPoints": {"web-secure": {"address": f"{addresses.GATEWAY}:443"}},
-            }
-        ),
-        encoding="utf-8",
-    )
-    program = Launched([str(TRAEFIK), f"--configFile={static}"], scratch / "log")
-    try:
-        _until_served(names[-1], None)
-        speed = _requests_per_second(size)
-        seconds = []
-        for number in range(_CHANGES):
-            names.append(f"new{number}")
-            began = time.monotonic()
-            _write_flat(scratch, directory, names, backend)
-            _until_served(names[-1], None)
-            seconds.append(time.monotonic() - began)
-            time.sleep(3.0)  # longer than Traefik's default throttle: each change is a first one here too
-        return statistics.median(seconds), speed
-    finally:
-        program.kill()
-
-
-def _write_flat(scratch: Path, directory: Path, names: list[str], backend: str) -> None:
-    routers = {
-        f"{name}-route": {"rule": f"Host(`{name}.{addresses.DOMAIN}`)", "service": name, "tls": {}} for name in names
-    }
-    services = {name: {"loadBalancer": {"servers": [{"url": backend}]}} for name in names}
-    draft = scratch / "draft"
-    draft.write_text(json.dumps({"http": {"routers": routers, "services": services}}), encoding="utf-8")
-    os.rename(draft, directory / "routes.yaml")
-
-
-def _until_served(name: str, trusted: str | None) -> None:
-    host = f"{name}.{addresses.DOMAIN}"
-
-    def is_served() -> bool:
-        with contextlib.suppress(OSError):
-            return https.fetch(host, "/ping", ca=trusted).status == 200
-        return False
-
-    _until(is_served)
-
-
-def _until_all_served(hosts: list[str], trusted: str) -> None:
-    """Ask for one after the other over one connection: a handshake for each would be measured too."""
-    with https.connected(hosts[0], context=https.trusting(trusted)) as secure:
-        connection = http.client.HTTPConnection(hosts[0])
-        connection.sock = secure
-
-        def is_served(host: str) -> bool:
-            connection.request("GET", "/ping", headers={"Host": host})
-            with connection.getresponse() as answer:
-                answer.read()
-                return answer.status == http.client.OK
-
-        for host in hosts:
-            _until(functools.partial(is_served, host))
-
-
-def _until(condition: Callable[[], object]) -> None:
-    await_result(condition, "the bench goes on", seconds=_LONGEST_SECONDS)
-
-
-def _requests_per_second(size: int) -> float:
-    """The mean over three names, spread over the routes, with keep-alive and small answers."""
-    figures = []
-    for number in (0, size // 2, size - 1):
-        done = subprocess.run(
-            ["wrk", "-t1", "-c16", "-d3s", "-H", f"Host: {_name(number)}.{addresses.DOMAIN}", _HTTPS],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found = re.search(r"Requests/sec:\s+([0-9.]+)", done.stdout)
-        if found is None or "Non-2xx" in done.stdout:
-            raise RuntimeError(done.stdout)
-        figures.append(float(found[1]))
-    return statistics.mean(figures)
-
-
-def _reloads() -> int:
-    with urllib.request.urlopen("http://127.0.0.1:8082/metrics", timeout=10) as answer:
-        found = re.search(
-            r"^traefik_config_reloads_total(?:\{[^}]*\})? ([0-9.e+]+)", answer.read().decode(), re.MULTILINE
-        )
-    return int(float(found[1])) if found else 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from appliance import logs
 from appliance.adapters.dns import DnsServer
 from appliance.control.challenges import Challenges
 from appliance.model.challenges import Challenge
+from appliance.model.histories import Entry
 from appliance.model.zones import Zone
 from tests.peers import authority, nameservers
 from tests.peers.authority import APEX
@@ -127,6 +128,12 @@ class _Nowhere:
         return 0, ()
 
     def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
+        pass
+
+    def load_history(self) -> Sequence[Entry]:
+        return ()
+
+    def save_history(self, entries: Iterable[Entry]) -> None:
         pass
 
 

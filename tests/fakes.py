@@ -16,7 +16,7 @@ from appliance.model.admission import Desired
 from appliance.model.backends import Address
 from appliance.model.challenges import Challenge
 from appliance.model.errors import GatewayError, InvalidInput, NotFound, Unavailable
-from appliance.model.histories import Fetch
+from appliance.model.histories import Entry, Fetch
 from appliance.model.plans import Delete, Plan
 from appliance.model.traffic import Ledger
 from appliance.model.workloads import Workload
@@ -151,6 +151,8 @@ class FakeTraefik:
         self._frozen: dict[str, str] | None = None
         self.silent = False
         self.rejected: dict[str, str] = {}
+        self.hidden: set[str] = set()
+        """Names of routers and services that it reads and does not have."""
         self.certified: frozenset[str] = frozenset()
         self.asked = 0
 
@@ -173,7 +175,7 @@ class FakeTraefik:
         for text in self._read():
             words = [words for part, words in self.rejected.items() if part in text]
             said = {"status": "disabled", "error": words} if words else {"status": "enabled"}
-            for name, item in _section(text, protocol, "routers").items():
+            for name, item in self._read_section(text, protocol, "routers").items():
                 named = {key: [f"{other}@file" for other in item[key]] for key in _NAMES if key in item}
                 found[f"{name}@file"] = {"name": f"{name}@file", "entryPoints": ["web-secure"], **said, **item, **named}
         return found
@@ -181,7 +183,7 @@ class FakeTraefik:
     def services(self, protocol: str) -> Mapping[str, Mapping[str, Any]]:
         found = {}
         for text in self._read():
-            for name, item in _section(text, protocol, "services").items():
+            for name, item in self._read_section(text, protocol, "services").items():
                 balancer = {"passHostHeader": True, **item["loadBalancer"]}
                 if "serversTransport" in balancer:
                     balancer["serversTransport"] += "@file"
@@ -202,14 +204,13 @@ class FakeTraefik:
         if self.silent:
             raise Unavailable("Traefik does not answer (it is a fake that was told to be silent)")
 
+    def _read_section(self, text: str, protocol: str, part: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = yaml.safe_load(text).get(protocol, {}).get(part, {})
+        return {name: item for name, item in found.items() if name not in self.hidden}
+
 
 _NAMES = ("middlewares", "parentRefs")
 """What of a router are names of things, which Traefik reports with their provider."""
-
-
-def _section(text: str, protocol: str, part: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = yaml.safe_load(text).get(protocol, {}).get(part, {})
-    return found
 
 
 class FakeLookups:
@@ -249,11 +250,12 @@ class FakePrograms:
 
 
 class FakeAuthority:
-    """An authority that remembers what it was told last."""
+    """An authority that remembers what it was told last, and answers from it."""
 
     def __init__(self) -> None:
         self.zones: tuple[Zone, ...] = ()
         self.values: Mapping[str, tuple[str, ...]] = {}
+        self.seen: list[Fetch] = []
         self.queries: dict[tuple[str, str, str], int] = {}
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
@@ -262,8 +264,17 @@ class FakeAuthority:
     def publish(self, serial: int, values: Mapping[str, tuple[str, ...]]) -> None:
         self.values = dict(values)
 
+    def ask(self, name: str) -> tuple[str, ...] | None:
+        """The TXT values at a name; None: not answered with authority."""
+        if not any(name == zone.apex or name.endswith("." + zone.apex) for zone in self.zones):
+            return None
+        if values := self.values.get(name, ()):
+            self.seen.append(Fetch(name, 1.0, "127.0.0.1"))
+        return values
+
     def fetches(self) -> Sequence[Fetch]:
-        return ()
+        seen, self.seen = self.seen, []
+        return seen
 
     def counters(self) -> Counters:
         return Counters(
@@ -281,12 +292,19 @@ class FakeChallengeStore:
 
     def __init__(self) -> None:
         self.saved: tuple[int, tuple[Challenge, ...]] = (0, ())
+        self.history: tuple[Entry, ...] = ()
 
     def load(self) -> tuple[int, tuple[Challenge, ...]]:
         return self.saved
 
     def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
         self.saved = (serial, tuple(challenges))
+
+    def load_history(self) -> Sequence[Entry]:
+        return self.history
+
+    def save_history(self, entries: Iterable[Entry]) -> None:
+        self.history = tuple(entries)
 
 
 class FakeTrafficStore:

@@ -8,9 +8,13 @@ from typing import Any
 
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
+from appliance.control.docket import Limits
+from appliance.control.events import Events
 from appliance.control.fragments import Fragments
 from appliance.control.gateway import Gateway
+from appliance.control.issuance import Issuance
 from appliance.control.lookups import Watch
+from appliance.control.programs import Usage
 from appliance.control.traffic import Traffic
 from appliance.model import admission, workloads
 from appliance.model.backends import BackendPolicy
@@ -35,6 +39,7 @@ from tests.fakes import (
     until,
 )
 from tests.fakes_fragments import FakeFragmentStore, FakeTrial
+from tests.fakes_issuance import FakeIssuanceStore, FakePreflights
 
 HERE = frozenset({ipaddress.ip_address("203.0.113.10")})
 RULES = admission.Gateway(True, HERE, ("gw.example.com",), BackendPolicy(own=HERE, allow_hostnames=True))
@@ -89,8 +94,11 @@ class Plane:
         self.static = FakeStaticConfiguration()
         self.extra = FakeFragmentStore()
         self.authority = FakeAuthority()
+        self.issued = FakeIssuanceStore()
         self.trial = FakeTrial()
+        self.route_trial = FakeTrial()
         self.failures: list[BaseException] = []
+        self.usage: Usage | None = None
         self.described: dict[str, Any] = {
             "version": "1",
             "root": "/srv",
@@ -113,7 +121,15 @@ class Plane:
             changed=lambda: self.applier.reconfigure(self._rules()),
         )
         traffic = Traffic(NoCounters(), NoConnections(), FakeTrafficStore())
+        self.events = Events()
         self.watch = Watch(self.lookups, self._request_hosts)
+        self.issuance = Issuance(
+            preflights=FakePreflights(self.watch, HERE),
+            proxy=self.traefik,
+            store=self.issued,
+            limits=lambda: Limits(orders_per_hour=100, rate_limit_pause_seconds=3600.0),
+            on_change=self._on_verdicts,
+        )
         self.applier = Applier(
             workloads=self.store,
             accepted=self.accepted,
@@ -121,13 +137,16 @@ class Plane:
             proxy=self.traefik,
             watch=self.watch,
             traffic=traffic,
+            issuance=self.issuance,
+            trial=self.route_trial,
             gateway=self._rules(),
             additions=self.fragments,
+            events=self.events,
         )
         self.gateway = Gateway(
             applier=self.applier,
             store=self.store,
-            challenges=Challenges(self.authority, FakeChallengeStore(), time.time),
+            challenges=Challenges(self.authority, FakeChallengeStore(), time.time, self.events),
             authority=self.authority,
             traffic=traffic,
             fragments=self.fragments,
@@ -135,19 +154,27 @@ class Plane:
             programs=self.programs,
             static=self.static,
             describe=lambda: self.described,
+            events=self.events,
+            measure=lambda _: self.usage,
         )
         self.watch.start(self.failures.append)
+        self.issuance.start(self.failures.append)
         self.applier.start(self.failures.append)
         self.fragments.start(self.failures.append)
 
     def stop(self) -> None:
         self.fragments.stop()
         self.applier.stop()
+        self.issuance.stop()
         self.watch.stop()
         if self.failures:
             raise AssertionError("the applier failed") from self.failures[0]
 
+    def _on_verdicts(self, subjects: frozenset[str]) -> None:
+        self.applier.request_certificates(subjects)
+
     def _request_hosts(self, hosts: frozenset[str]) -> None:
+        self.issuance.look(hosts)
         self.applier.request_hosts(hosts)
 
     def put(self, *items: Workload) -> None:
@@ -155,6 +182,11 @@ class Plane:
         for item in items:
             self.store.put(item)
         self.look()
+
+    def put_quietly(self, item: Workload) -> None:
+        """Write a workload file, and wait for nothing."""
+        self.store.put(item)
+        self.applier.request({item.id})
 
     def look(self) -> None:
         """Wait for a cycle that looks at everything."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from appliance import atomic, logs
+from appliance import atomic, directories, logs
 from appliance.layout import Root
 from appliance.model import adoption, documents
 from appliance.model.errors import GatewayError, InvalidInput
@@ -22,7 +22,7 @@ from appliance.render import dynamic
 
 log = logs.logger(__name__)
 
-_SUFFIX = ".yaml"
+_SUFFIX = directories.SUFFIX
 _REASON_SUFFIX = ".reason.txt"
 
 
@@ -94,21 +94,13 @@ def _refuse(root: Root, name: str, reason: str) -> None:
 def _originals(proxy: Path) -> dict[str, Any]:
     """By file name: the documents (or what is wrong with them) of plain files that this appliance did not write."""
     found: dict[str, Any] = {}
-    for path in sorted(proxy.iterdir()):
-        if path.name.endswith(_SUFFIX) and path.is_file() and not path.is_symlink():
-            raw = _head(path)
+    for entry in directories.entries(proxy):
+        if not entry.name.endswith(_SUFFIX) or entry.signature is None:
+            continue
+        try:
+            raw = directories.read_limited(entry.path, dynamic.LARGEST_FILE_BYTES)
             if not dynamic.is_sealed(raw.decode("utf-8", "replace")):
-                found[path.name] = _document(raw)
+                found[entry.name] = documents.parse(raw)
+        except InvalidInput as error:
+            found[entry.name] = error
     return found
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(documents.LARGEST_DOCUMENT_BYTES + 1)
-
-
-def _document(raw: bytes) -> Any:
-    try:
-        return documents.parse(raw)
-    except InvalidInput as error:
-        return error

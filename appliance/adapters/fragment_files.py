@@ -4,12 +4,10 @@ What is found in `extra/` comes from people and editors; nothing of it is truste
 """
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from appliance import atomic, logs
+from appliance import atomic, directories, logs
 from appliance.model import fragments
 from appliance.model.errors import GatewayError, InvalidInput, Unavailable
 from appliance.model.fragments import LARGEST_FRAGMENT_BYTES, MOST_FRAGMENTS, SUFFIX, Fragment
@@ -31,21 +29,27 @@ class FragmentFiles:
 
     def load(self) -> Mapping[str, Fragment | GatewayError]:
         """Every `.yaml` file as a fragment, or as the reason why it is none; editors' scratch files are passed over."""
-        try:
-            names = sorted(os.listdir(self._directory))
-        except OSError as error:
-            raise Unavailable(
-                f"the directory {self._directory} cannot be read ({error.strerror}): bring it back; "
-                "the fragments are kept meanwhile"
-            ) from error
+        names = [entry.name for entry in self._entries()]
         meant = [name for name in names if not name.startswith(".") and name.endswith((SUFFIX, *_MEANT_AS_ONE))]
         found = {name.removesuffix(SUFFIX): read(self._directory / name) for name in meant}
-        return {_printable(name): content for name, content in found.items() if content is not None} | {
-            _printable(name.removesuffix(SUFFIX)): InvalidInput(
+        return {directories.printable(name): content for name, content in found.items() if content is not None} | {
+            directories.printable(name.removesuffix(SUFFIX)): InvalidInput(
                 f"there are more than {MOST_FRAGMENTS} fragments: join some"
             )
             for name in meant[MOST_FRAGMENTS:]
         }
+
+    def _entries(self) -> list[directories.Entry]:
+        try:
+            if self._directory.is_dir():
+                return list(directories.entries(self._directory))
+            reason = "it is gone"
+        except OSError as error:
+            reason = str(error.strerror)
+        raise Unavailable(
+            f"the directory {self._directory} cannot be read ({reason}): bring it back; "
+            "the fragments are kept meanwhile"
+        )
 
     def accepted(self) -> Mapping[str, Fragment]:
         """What was kept last; nothing when it was tried with another Traefik, or cannot be read any more."""
@@ -72,7 +76,7 @@ def read(path: Path) -> Fragment | GatewayError | None:
     if path.suffix != SUFFIX:
         return InvalidInput(f"rename {path.name} to {path.stem}{SUFFIX}: fragments end in {SUFFIX}, and are YAML")
     try:
-        return fragments.parse(_printable(path.stem), _bytes(path))
+        return fragments.parse(directories.printable(path.stem), directories.read_limited(path, LARGEST_FRAGMENT_BYTES))
     except FileNotFoundError:
         return None
     except GatewayError as error:
@@ -111,17 +115,3 @@ def _remembered(memory: Path) -> tuple[str | None, Mapping[str, str]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("the memory of tried fragments is not readable; they are tried anew", error=str(error))
         return None, {}
-
-
-def _bytes(path: Path) -> bytes:
-    """At most one byte more than a fragment may have. A pipe or device is refused, not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidInput("it is no plain file: put a YAML file in its place")
-        return file.read(LARGEST_FRAGMENT_BYTES + 1)
-
-
-def _printable(name: str) -> str:
-    """A file name, which need not be UTF-8, as text that can be sent on."""
-    return os.fsencode(name).decode("utf-8", "replace")

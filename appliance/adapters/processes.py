@@ -12,6 +12,7 @@ from typing import Literal
 
 import psutil
 
+from appliance.control.programs import Usage
 from appliance.model.backends import Address
 from appliance.model.errors import GatewayError
 from appliance.settings import Settings, split_endpoint
@@ -43,9 +44,22 @@ def listening(loaded: Settings) -> list[Listening]:
         ("traefik.metrics", loaded.traefik.metrics),
     ):
         wanted.append(Listening(setting, *split_endpoint(endpoint), "tcp"))
+    if loaded.admin.listen is not None:
+        wanted.append(Listening("admin.listen", *split_endpoint(loaded.admin.listen), "tcp"))
     if points.http3:
         wanted.append(Listening("entrypoints.web_secure", *split_endpoint(points.web_secure), "udp"))
     return wanted
+
+
+def usage(pid: int) -> Usage | None:
+    """What a process has used; None when it is gone or not to be looked at."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            return Usage(process.create_time(), times.user + times.system, process.memory_info().rss)
+    except psutil.Error:
+        return None
 
 
 def traefik_binary(name: str) -> Path:
@@ -107,6 +121,17 @@ def _holder(wanted: Listening) -> str | None:
 def _overlaps(held: str, wanted: str) -> bool:
     everywhere = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
     return held in everywhere or wanted in everywhere or held == wanted
+
+
+def has_address(address: Address) -> bool:
+    """Whether this host has the address itself, on whichever interface: only then can it be listened on."""
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
 
 
 def interface_addresses() -> frozenset[Address]:

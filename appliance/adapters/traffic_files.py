@@ -28,6 +28,7 @@ class TrafficFiles:
     def __init__(self, path: Path, quarantine: Path) -> None:
         self._path = path
         self._quarantine = quarantine
+        self._texts: dict[str, tuple[Account, str]] = {}
 
     def load(self) -> tuple[Ledger, float | None]:
         """The ledger and when it was saved (Unix time); an empty one and None without a usable file.
@@ -53,15 +54,24 @@ class TrafficFiles:
             "saved": now,
             "process": ledger.process,
             "kernel": ledger.kernel,
-            "accounts": {identity: _shown(account) for identity, account in ledger.accounts.items()},
             "flows": {str(cookie): _shown(carried) for cookie, carried in ledger.flows.items()},
             "former": [[*endpoint, one.identity, one.until] for endpoint, one in ledger.former.items()],
         }
         try:
-            atomic.write(self._path, json.dumps(document, separators=(",", ":")))
+            atomic.write(self._path, f'{_json(document)[:-1]},"accounts":{self._accounts(ledger)}}}')
             atomic.sync_directory(self._path.parent)
         except OSError as error:
             raise Unavailable(f"cannot write {self._path}: {error.strerror}") from error
+
+    def _accounts(self, ledger: Ledger) -> str:
+        """The accounts as JSON. One that did not change is not told anew: there may be ten thousand."""
+        before, self._texts = self._texts, {}
+        for identity, account in ledger.accounts.items():
+            kept = before.get(identity)
+            if kept is None or kept[0] is not account:
+                kept = account, f"{_json(identity)}:{_json(_shown(account))}"
+            self._texts[identity] = kept
+        return "{" + ",".join(text for _, text in self._texts.values()) + "}"
 
     def _set_aside(self, reason: Exception) -> None:
         try:
@@ -91,6 +101,10 @@ def _parse(raw: bytes) -> tuple[Ledger, float]:
         },
     )
     return ledger, _moment(document["saved"])
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _shown(value: Account | Carried) -> dict[str, Any]:

@@ -5,11 +5,12 @@ import os
 from importlib import metadata
 from pathlib import Path
 
-from appliance.cli import calling, checking, starting, verbs
+from appliance.cli import calling, certificates, checking, doctor, log_reading, planning, starting, tokens, verbs
 from appliance.cli import options as workload_options
 
 _DEFAULT_ROOT = "/var/cache/modules/gateway"
 _WAIT_SECONDS = 30.0
+_LOG_LINES = 100
 _HOST_HELP = {"NAME": "one label, like blog", "FQDN": "the whole host name, like shop.customer.com"}
 
 
@@ -22,12 +23,16 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     _add_start_options(top, is_top=True)
+    _add_text_option(top, is_top=True)
     top.set_defaults(verb=starting.run)
     commands = top.add_subparsers(title="verbs", metavar="VERB")
     _add_starting_verbs(commands)
     _add_route_verbs(commands)
     _add_telling_verbs(commands)
+    _add_doctor(commands)
+    _add_keeping_verbs(commands)
     _add_calling_verb(commands)
+    _add_token_verbs(commands)
     return top
 
 
@@ -45,6 +50,7 @@ _Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public n
 def _add_starting_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     run = _verb(commands, "run", "run the whole appliance (supervisord, Traefik, control plane)", "gateway run")
     _add_start_options(run)
+    _add_text_option(run)
     run.set_defaults(verb=starting.run)
     serve = _verb(commands, "serve", "run the control plane alone", "gateway serve --root /srv/gateway")
     _add_start_options(serve)
@@ -63,6 +69,10 @@ def _add_starting_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     guard = commands.add_parser("fatal-guard")
     guard.add_argument("--root", type=Path, required=True)
     guard.set_defaults(verb=starting.fatal_guard)
+    relay = commands.add_parser("log-relay")
+    relay.add_argument("--root", type=Path, required=True)
+    relay.add_argument("--text", action="store_true")
+    relay.set_defaults(verb=starting.log_relay)
 
 
 def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
@@ -96,6 +106,11 @@ def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     prune = _verb(routes, "prune", "let routes go whose files vanished many at once", "gateway route prune")
     _add_client_options(prune)
     prune.set_defaults(verb=verbs.route_prune)
+    plan = _verb(routes, "plan", "what workload files would change", "gateway route plan workloads/ --delete old")
+    plan.add_argument("path", metavar="FILE|DIR", type=Path, nargs="?", help="a workload file, or a directory of them")
+    plan.add_argument("--delete", metavar="WLID", action="append", default=[], help="and delete this one first")
+    _add_client_options(plan)
+    plan.set_defaults(verb=planning.route_plan)
     show = _verb(routes, "show", "one workload", "gateway route show 37-2039-blog")
     show.add_argument("id", metavar="WLID")
     _add_client_options(show)
@@ -112,6 +127,16 @@ def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     challenges = _verb(commands, "challenges", "the last challenges and who asked for them", "gateway challenges")
     _add_client_options(challenges)
     challenges.set_defaults(verb=verbs.challenges)
+    certs = _verb(
+        commands, "certs", "certificates: kept, really served, last order, next try", "gateway certs --json"
+    )
+    _add_client_options(certs)
+    certs.set_defaults(verb=certificates.certs)
+    explain = _verb(commands, "explain", "why a name is not on HTTPS", "gateway explain blog.gw.example.com")
+    explain.add_argument("host", metavar="HOST", help="the host name, as a browser asks for it")
+    _add_client_options(explain)
+    explain.set_defaults(verb=certificates.explain)
+    _add_logs(commands)
     extra = _verb(commands, "extra", "the fragments in extra/, with state and reason", "gateway extra --json")
     _add_client_options(extra)
     extra.set_defaults(verb=checking.extra)
@@ -131,6 +156,61 @@ def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     _add_client_options(records)
     records.add_argument("--config", type=Path, default=None, help="settings file")
     records.set_defaults(verb=verbs.dns_records)
+
+
+def _add_doctor(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    examined = _verb(
+        commands,
+        "doctor",
+        "examine this host, its ports, its DNS records and its certificate authority; needs no running appliance",
+        "gateway doctor --strict",
+    )
+    examined.add_argument("--strict", action="store_true", help="exit 1 for warnings too")
+    examined.add_argument("--fix", action="store_true", help="mend first what is safe to mend: modes, directories")
+    examined.add_argument("--config", type=Path, default=None, help="settings file")
+    _add_client_options(examined)
+    examined.set_defaults(verb=doctor.doctor)
+
+
+def _add_keeping_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    backup = _verb(
+        commands,
+        "backup",
+        "write workloads, settings, certificates, accounts and counters into one file",
+        "gateway backup /var/backups/gateway.tar",
+    )
+    backup.add_argument("file", metavar="FILE", type=Path, help="the file to write (0600); - is standard output")
+    backup.set_defaults(verb=starting.backup)
+    restore = _verb(
+        commands,
+        "restore",
+        "put a backup in place of what is under the root; nothing may run on it",
+        "gateway restore /var/backups/gateway.tar",
+    )
+    restore.add_argument("file", metavar="FILE", type=Path, help="what `backup` wrote; - is standard input")
+    restore.add_argument("--keep-settings", action="store_true", help="leave the settings file as it is")
+    restore.set_defaults(verb=starting.restore)
+    for parser in (backup, restore):
+        parser.add_argument("--config", type=Path, default=None, help="settings file")
+        _add_client_options(parser)
+
+
+def _add_token_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    token = commands.add_parser("token", help="who may call the admin API over TCP")
+    tokens.add_verbs(token.add_subparsers(title="verbs", metavar="VERB", required=True))
+
+
+def _add_logs(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    logs = _verb(commands, "logs", "what the appliance has logged", "gateway logs -f --level warning")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with the lines to come")
+    logs.add_argument("-n", "--lines", type=int, default=_LOG_LINES, help=f"how many (default {_LOG_LINES})")
+    logs.add_argument("--program", choices=["traefik", "gateway", "supervisord", "fatal-guard"], help="only its lines")
+    logs.add_argument("--level", choices=["debug", "info", "warning", "error", "critical"], help="from this level up")
+    logs.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="the appliance's directory")
+    form = logs.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="JSON, one object a line (default unless on a terminal)")
+    form.add_argument("--text", action="store_true", help="text (default on a terminal)")
+    logs.set_defaults(verb=log_reading.logs)
 
 
 def _add_calling_verb(commands: "_Commands[argparse.ArgumentParser]") -> None:
@@ -163,6 +243,11 @@ def _add_start_options(parser: argparse.ArgumentParser, *, is_top: bool = False)
     parser.add_argument("--broker", default=default, help="message bus, like unix:///var/run/redis.sock")
     parser.add_argument("--workers", type=int, default=default, help="calls from the bus served at once")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default=default)
+
+
+def _add_text_option(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:
+    default = None if is_top else argparse.SUPPRESS
+    parser.add_argument("--text", action="store_true", default=default, help="log lines as text, not as JSON")
 
 
 def _add_client_options(parser: argparse.ArgumentParser) -> None:

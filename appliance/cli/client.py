@@ -7,10 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from appliance.layout import Root
-from appliance.model.errors import Conflict, GatewayError, InvalidInput, NoGateway, NotFound, Refused, Unavailable
+from appliance.model.errors import (
+    Conflict,
+    GatewayError,
+    InvalidInput,
+    NoGateway,
+    NotFound,
+    Outdated,
+    Refused,
+    Unavailable,
+)
 
 _PATIENCE_SECONDS = 10.0
-_ERRORS = {kind.__name__: kind for kind in (NotFound, Conflict, InvalidInput, NoGateway, Refused, Unavailable)}
+_LARGEST_PAGE = 1000
+_KINDS = (NotFound, Conflict, Outdated, InvalidInput, NoGateway, Refused, Unavailable)
+_ERRORS = {kind.__name__: kind for kind in _KINDS}
 
 
 class AdminClient:
@@ -37,6 +48,17 @@ class AdminClient:
         if answer.status >= http.client.BAD_REQUEST:
             raise _ERRORS.get(content.get("title"), GatewayError)(content.get("detail", f"HTTP {answer.status}"))
         return content
+
+    def all_workloads(self) -> list[dict[str, Any]]:
+        """Every workload, by id, however many pages that takes."""
+        found: list[dict[str, Any]] = []
+        page = ""
+        while True:
+            answer = self.call("GET", f"/v1/workloads?limit={_LARGEST_PAGE}{page}")
+            found += answer["workloads"]
+            if answer["next"] is None:
+                return found
+            page = f"&page={answer['next']}"
 
 
 class _UnixConnection(http.client.HTTPConnection):

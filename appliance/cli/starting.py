@@ -1,4 +1,4 @@
-"""The verbs that start something. Each imports what it starts when it runs."""
+"""The verbs that start something or work on the root itself. Each imports what it needs when it runs."""
 
 import os
 import sys
@@ -59,6 +59,29 @@ def fatal_guard(options: Namespace) -> int:
     return guard.listen(_root(options), sys.stdin, sys.stdout)
 
 
+def log_relay(options: Namespace) -> int:
+    """Be the relay of all programs' log lines."""
+    from appliance.launch import log_relay as relay
+
+    root = _root(options)
+    pipes = {program: root.log_pipe(program) for program in relay.PROGRAMS}
+    return relay.run(pipes, root.logs, is_text=options.text)
+
+
+def backup(options: Namespace) -> int:
+    """Write a backup."""
+    from appliance.cli import backups
+
+    return backups.backup(options)
+
+
+def restore(options: Namespace) -> int:
+    """Put a backup in place."""
+    from appliance.cli import backups
+
+    return backups.restore(options)
+
+
 def _root(options: Namespace) -> Root:
     return Root(Path(options.root).absolute())
 
@@ -69,5 +92,7 @@ def _overlay_environment(options: Namespace) -> None:
         os.environ["GATEWAY__BROKER"] = options.broker
     if options.log_level is not None:
         os.environ[_LOG_LEVEL] = options.log_level
+    if options.text:
+        os.environ["GATEWAY__LOG__FORMAT"] = "text"
     if options.workers is not None:
         os.environ["GATEWAY__ZBUS__WORKERS"] = str(options.workers)

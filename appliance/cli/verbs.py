@@ -45,7 +45,7 @@ def route_delete(options: Namespace) -> int:
 
 def route_list(options: Namespace) -> int:
     """All workloads."""
-    found = AdminClient(options.root).call("GET", "/v1/workloads")
+    found = AdminClient(options.root).all_workloads()
     _print(options, found, _table(found))
     return 0
 
@@ -165,6 +165,8 @@ def _challenge_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
         challenge = entry["challenge"]
         lines.append(f"{_moment(challenge['presented'])}  {challenge['name']}  presented by {challenge['by']}")
         lines += [f"  {_moment(item['at'])}  fetched by {item['source']}" for item in entry["fetches"]]
+        if more := entry["fetch_count"] - len(entry["fetches"]):
+            lines.append(f"  and {more} times more")
         if entry["ended"]:
             lines.append(f"  {_moment(entry['ended'])}  {entry['state']}")
     return lines

@@ -11,20 +11,27 @@ event costs a delay, never a state.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from appliance import logs
-from appliance.control.board import Board
+from appliance.control.board import Board, Certified
+from appliance.control.chronicle import Chronicle
 from appliance.control.confirmation import Confirmation
+from appliance.control.events import Events
+from appliance.control.issuance import Issuance
 from appliance.control.lookups import Watch
-from appliance.control.ports import AcceptedStore, Additions, Proxy, RouteFiles, WorkloadStore
+from appliance.control.ports import AcceptedStore, Additions, Proxy, RouteFiles, Trial, WorkloadStore
 from appliance.control.reading import Reading
+from appliance.control.rejections import Rejections
 from appliance.control.routes import Routes
 from appliance.control.traffic import Traffic
-from appliance.model import admission, resolution
+from appliance.model import admission
 from appliance.model.admission import Gateway, Route
-from appliance.model.errors import GatewayError, Unavailable
+from appliance.model.errors import Unavailable
+from appliance.model.issuance import WILDCARD, subject_of
+from appliance.model.measures import Family
 from appliance.model.register import Register
+from appliance.model.standings import WorkloadView
 from appliance.model.workloads import Workload
 from appliance.render.dynamic import Decision
 
@@ -41,7 +48,7 @@ _LONGEST_SETTLING_SECONDS = 10.0
 class Applier:
     """The desired state's way to Traefik. `start()` returns after the first cycle; `stop()` joins."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts it directs; only the composition root calls this
         self,
         *,
         workloads: WorkloadStore,
@@ -50,21 +57,34 @@ class Applier:
         proxy: Proxy,
         watch: Watch,
         traffic: Traffic,
+        issuance: Issuance,
+        trial: Trial,
         gateway: Gateway,
         additions: Additions | None = None,
+        events: Events | None = None,
     ) -> None:
         self._accepted = accepted
         self._watch = watch
         self._traffic = traffic
+        self._issuance = issuance
         self._routes = Routes(files, additions)
         self._register = Register(gateway)
         self._confirmation = Confirmation(proxy)
         self._withheld: dict[str, str] = {}
         self._changed = threading.Condition()
         self.board = Board(self._changed, self._register, self._confirmation, self._withheld)
+        self._chronicle = Chronicle(events or Events())
+        self._rejections = Rejections(
+            lock=self._changed,
+            register=self._register,
+            accepted=accepted,
+            confirmation=self._confirmation,
+            routes=self._routes,
+            trial=trial,
+        )
         self._reading = Reading(workloads)
         self._moved_hosts: set[str] = set()
-        self._reconsidered: set[str] = set()
+        self._judged_subjects: set[str] = set()
         self._new_rules: Gateway | None = None
         self._requested = 1
         self._finished = 0
@@ -77,6 +97,7 @@ class Applier:
         accepted = self._accepted.load()
         self._register.restore(accepted, accepted.keys())
         self._cycle()
+        self._rejections.start(on_failure)
         self._thread = threading.Thread(target=self._run, args=(on_failure,), name="applier", daemon=True)
         self._thread.start()
 
@@ -87,6 +108,7 @@ class Applier:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout=30)
+        self._rejections.stop()
 
     def request(self, identities: Iterable[str] | None = None) -> int:
         """Ask for a cycle that looks at these workloads' files, or (None) at everything.
@@ -94,19 +116,32 @@ class Applier:
         Returns the cycle's number, for `wait`.
         """
         with self._changed:
+            if identities is not None:
+                identities = frozenset(identities)
+                self._chronicle.asked(identities)
+                logs.ask_for(identities)
             self._reading.request(identities)
             return self._ask()
 
     def request_route_files(self, names: Iterable[str]) -> None:
-        """Ask for a look at these entries of Traefik's directory: somebody else may have touched them."""
+        """Look at these entries of Traefik's directory at once: somebody else may have touched them.
+
+        What is wrong there may freeze every route, so this waits for nothing, and is no cycle.
+        """
         self._routes.suspect(names)
         with self._changed:
-            self._ask()
+            self._changed.notify_all()
 
     def request_hosts(self, hosts: Iterable[str]) -> None:
         """Ask for a cycle because these hosts resolve to something else now."""
         with self._changed:
             self._moved_hosts.update(hosts)
+            self._ask()
+
+    def request_certificates(self, subjects: Iterable[str]) -> None:
+        """Ask for a cycle because the verdict about these certificates is another one now."""
+        with self._changed:
+            self._judged_subjects.update(subjects)
             self._ask()
 
     def prune(self) -> int:
@@ -115,9 +150,19 @@ class Applier:
             self._reading.believe()
             return self._ask()
 
+    def is_held(self, identity: str) -> bool:
+        """Whether a workload's file vanished together with many others, and its route is kept for that."""
+        with self._changed:
+            return self._reading.is_held(identity)
+
+    def durations(self) -> Family:
+        """How long it took until workloads were applied."""
+        with self._changed:
+            return self._chronicle.durations()
+
     def trouble(self) -> str | None:
         """Why the desired state is not taken over as it lies there, and what to do; None when it is."""
-        return self._reading.trouble() or self._routes.trouble()
+        return self._reading.trouble() or self._routes.trouble() or self._rejections.trouble()
 
     def reconfigure(self, gateway: Gateway) -> None:
         """Admit by these rules from now on."""
@@ -147,6 +192,12 @@ class Applier:
             self._reading.expect_gone(identity)
             return existed, self.request([identity])
 
+    def wait_for_view(self, workload: Workload, cycle: int, deadline: float, certified: Certified) -> WorkloadView:
+        """`wait`, and how the workload stood at that very moment: the next cycle may write its route anew."""
+        with self._changed:
+            self.wait(workload.id, cycle, deadline)
+            return self.board.view_of(workload, certified)
+
     def wait(self, identity: str, cycle: int, deadline: float) -> bool:
         """Wait until `cycle` is done and the workload not pending; False when `deadline` (monotonic) passes."""
         with self._changed:
@@ -163,29 +214,47 @@ class Applier:
         try:
             while self._await_cause():
                 self._cycle()
+                self._confirm()
         except BaseException as error:  # noqa: BLE001  whatever it was, a dead applier must not look alive
             on_failure(error)
 
     def _await_cause(self) -> bool:
         """Wait for a request that may be carried out now, confirming what is unconfirmed meanwhile. False: stop."""
-        recheck = time.monotonic() + (_RETRY_SECONDS if self._is_blocked() else _RECHECK_SECONDS)
+        recheck = time.monotonic() + self._patience()
         while True:
             with self._changed:
-                pause = min(self._confirmation.pause(), max(0.0, recheck - time.monotonic()))
-                self._changed.wait_for(lambda: self._stopping or self._is_due(), pause)
+                pause = min(self._confirmation.pause(), self._rejections.pause(), recheck - time.monotonic())
+                self._changed.wait_for(self._is_called, max(0.0, pause))
                 if self._stopping or self._is_due():
                     return not self._stopping
                 if time.monotonic() >= recheck:
                     self._doubt_everything()
                     return True
+            if self._routes.is_suspicious():
+                self._mend()
+                recheck = min(recheck, time.monotonic() + self._patience())
             self._confirm()
 
-    def _is_blocked(self) -> bool:
-        """Whether something could not be read or written, and is to be tried again soon."""
-        return self._reading.is_blocked() or self._routes.trouble() is not None
+    def _patience(self) -> float:
+        """Seconds until everything is compared anew: soon, when something could not be read or written."""
+        return _RETRY_SECONDS if self._reading.is_blocked() or self._routes.trouble() else _RECHECK_SECONDS
+
+    def _is_called(self) -> bool:
+        return self._stopping or self._is_due() or self._routes.is_suspicious()
+
+    def _mend(self) -> None:
+        """Undo what somebody did in Traefik's directory, and doubt what was known of Traefik before."""
+        if self._routes.mend():
+            with self._changed:
+                self._confirmation.doubt_all()
 
     def _is_due(self) -> bool:
-        """Whether there is something to do, and Traefik is done with the last write (or has had its time)."""
+        """Whether there is something to do, and Traefik is done with the last write (or has had its time).
+
+        What it will not have is taken out without waiting for it: it may be what it does not get done with.
+        """
+        if self._rejections.is_due():
+            return True
         if self._requested <= self._finished:
             return False
         is_late = time.monotonic() > self._written_at + _LONGEST_SETTLING_SECONDS
@@ -200,36 +269,43 @@ class Applier:
         with self._changed:
             cycle = self._requested
             touched = self._take_in()
-            decisions = {identity: self._decide(identity) for identity in touched}
-            hosts = {route.host for route in self._register.routes.values() if _needs_own_certificate(route)}
-            hosts |= self._register.backend_hosts()
             routes, existing = dict(self._register.routes), frozenset(self._register.desired)
+            hosts = self._register.backend_hosts()
+        subjects = {subject_of(route.domain, route.host) for route in routes.values() if _needs_certificate(route)}
+        hosts |= {subject for subject in subjects if not subject.startswith(WILDCARD)}
+        self._issuance.follow(subjects)
+        with self._changed:
+            decisions = {identity: self._decide(identity) for identity in touched}
         self._watch.watch(hosts, self._register.gateway.addresses)
         self._traffic.follow(routes, existing)
-        expected = self._routes.write(decisions)
+        with logs.on_behalf_of(*logs.askers(touched)):
+            expected = self._routes.write(decisions)
         with self._changed:
             if expected:
                 self._written_at = time.monotonic()
                 self._confirmation.expect(expected)
             self._forget(touched)
             self._finished = cycle
+            self._chronicle.look(touched, self.board.standing)
             self._changed.notify_all()
-        self._confirm()
 
     def _take_in(self) -> set[str]:
         """Everything that changed, into the register; the ids to decide about anew."""
         register = self._register
-        touched, self._reconsidered = self._reconsidered, set()
+        touched = self._rejections.take()
         if self._new_rules is not None:
             touched |= register.reconfigure(self._new_rules)
             self._new_rules = None
         if self._moved_hosts:
             touched |= register.resolve(self._watch.known(), self._moved_hosts)
-            touched |= {holder for host in self._moved_hosts if (holder := register.holders.get(host))}
             self._moved_hosts.clear()
+        if self._judged_subjects:
+            touched |= self._users(self._judged_subjects)
+            self._judged_subjects.clear()
         before = dict(register.refused)
         touched |= register.update(self._reading.take(register.desired, register.routes.keys()))
-        _report(before, register.refused)
+        self._chronicle.judged(before, register.refused)
+        self._chronicle.taken_in(touched)
         return touched
 
     def _decide(self, identity: str) -> Decision | None:
@@ -245,18 +321,28 @@ class Applier:
 
     def _obstacle(self, route: Route) -> str | None:
         """Why no certificate is ordered for a route; None when it is."""
-        if not _needs_own_certificate(route):
+        if not _needs_certificate(route):
             return None
-        known = self._watch.answer(route.host)
-        is_doubtful = known is None or not known.is_certain
-        if is_doubtful and self._routes.was_ordered(Decision(route, orders_certificate=True)):
+        reason, is_known = self._issuance.verdict(subject_of(route.domain, route.host))
+        if not is_known and self._routes.was_ordered(Decision(route, orders_certificate=True)):
             return None  # it was ordered before this process began: nothing is taken back on no knowledge
-        return resolution.obstacle(route.host, known, self._register.gateway.addresses)
+        return reason
+
+    def _users(self, subjects: Iterable[str]) -> set[str]:
+        """The workloads that are served with these certificates."""
+        users = {holder for subject in subjects if (holder := self._register.holders.get(subject))}
+        domains = {subject.removeprefix(WILDCARD) for subject in subjects if subject.startswith(WILDCARD)}
+        if domains:
+            users |= {identity for identity, route in self._register.routes.items() if route.domain in domains}
+        return users
 
     def _forget(self, touched: Iterable[str]) -> None:
         """Let go of the remembered versions of workloads that are gone."""
         for identity in touched:
-            if identity not in self._register.desired and self._accepted.get(identity) is not None:
+            if identity in self._register.desired:
+                continue
+            self._rejections.forget(identity)
+            if self._accepted.get(identity) is not None:
                 with contextlib.suppress(Unavailable):  # it is left out at the next start, for its file is gone
                     self._accepted.remove(identity)
 
@@ -265,10 +351,10 @@ class Applier:
         with self._changed:
             for identity in answers.applied:
                 self._accept(identity)
-            for identity, words in answers.rejected.items():
-                log.warning("workload rejected by Traefik", workload=identity, reason=words)
-                self._reconsidered |= self._register.reject(identity, words, self._accepted.get(identity))
-                self._ask()
+                self._rejections.forget(identity)
+            self._rejections.note(answers.rejected)
+            self._rejections.look()
+            self._chronicle.look(answers.news, self.board.standing)
             if answers.is_news:
                 self._changed.notify_all()
 
@@ -283,15 +369,5 @@ class Applier:
             log.warning("accepted version not remembered", workload=identity, reason=str(error))
 
 
-def _needs_own_certificate(route: Route) -> bool:
-    return route.domain is None and not route.workload.tls_passthrough
-
-
-def _report(before: Mapping[str, GatewayError], after: Mapping[str, GatewayError]) -> None:
-    """Log what changed at the door: each refusal once, with its reason, and its end."""
-    for identity, error in after.items():
-        known = before.get(identity)
-        if known is None or str(known) != str(error):
-            log.warning("workload quarantined", workload=identity, reason=str(error))
-    for identity in before.keys() - after.keys():
-        log.info("workload out of quarantine", workload=identity)
+def _needs_certificate(route: Route) -> bool:
+    return not route.workload.tls_passthrough

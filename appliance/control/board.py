@@ -8,10 +8,17 @@ import threading
 from collections.abc import Mapping
 
 from appliance.control.confirmation import Confirmation
-from appliance.model import admission
+from appliance.model import admission, listings
+from appliance.model.admission import Gateway
+from appliance.model.issuance import subject_of
+from appliance.model.listings import Filter, Page
 from appliance.model.register import Register
+from appliance.model.resolution import Resolutions
 from appliance.model.standings import Standing, State, WorkloadView, certificate_of
 from appliance.model.workloads import Workload
+
+_LONGEST_UNDER_WAY_SECONDS = 60.0
+"""Beyond what Traefik takes for the largest change, so that no change makes the appliance look ill."""
 
 Certified = frozenset[str] | None
 """The names of the certificates Traefik has loaded; None when it does not say."""
@@ -62,10 +69,59 @@ class Board:
                 counts[self._standing(identity).state] += 1
             return counts
 
+    def certificate_users(self) -> list[tuple[str, str]]:
+        """Each certificate that a route is served with, or would be, and the workload's id."""
+        with self._lock:
+            routes = self._register.routes.values()
+            return [
+                (subject_of(route.domain, route.host), route.id)
+                for route in routes
+                if not route.workload.tls_passthrough
+            ]
+
+    def quarantined(self) -> dict[str, str]:
+        """By id: why a workload's desired version is not served."""
+        with self._lock:
+            return {identity: str(error) for identity, error in self._register.refused.items()}
+
+    def disagreement(self) -> int:
+        """On how many routes Traefik and the desired state do not agree, not counting changes under way."""
+        with self._lock:
+            return self._confirmation.disagreement(_LONGEST_UNDER_WAY_SECONDS)
+
     def claims(self) -> tuple[frozenset[str], Mapping[str, str]]:
         """What workloads have: the ids of those with a route, and host -> id for each host that is held."""
         with self._lock:
             return frozenset(self._register.routes), dict(self._register.holders)
+
+    def standing(self, identity: str) -> Standing | None:
+        """How a workload stands; None when there is none of this id."""
+        with self._lock:
+            return self._standing(identity) if identity in self._register.desired else None
+
+    def page(self, certified: Certified, wanted: Filter, token: str | None, limit: int) -> Page:
+        """A part of all workloads, by id. Raises InvalidInput, see `model.listings.page`."""
+        with self._lock:
+            identities = sorted(self._register.desired)
+            return listings.page(identities, lambda identity: self._view(identity, certified), wanted, token, limit)
+
+    def rules(self) -> tuple[Gateway, Resolutions, dict[str, str]]:
+        """What decides who is let in: the rules, what names resolve to, and host -> id for each host that is held."""
+        with self._lock:
+            return self._register.gateway, self._register.resolutions, dict(self._register.holders)
+
+    def certificate_hosts(self) -> dict[str, frozenset[str]]:
+        """By workload id: the hosts that a certificate is used for, or would be if the workload were let in."""
+        with self._lock:
+            register = self._register
+            routes = register.routes.items()
+            found = {identity: {route.host} for identity, route in routes if not route.workload.tls_passthrough}
+            for identity in register.refused.keys() & register.desired.keys():
+                content = register.desired[identity].content
+                if isinstance(content, Workload) and not content.tls_passthrough:
+                    host = admission.host_or_none(content, register.gateway)
+                    found.setdefault(identity, set()).update({host} if host else ())
+            return {identity: frozenset(hosts) for identity, hosts in found.items()}
 
     def is_final(self, identity: str) -> bool:
         """Whether nothing is pending about a workload, its departure included."""

@@ -1,18 +1,23 @@
 """The use case of the DNS-01 challenge: present a value, clean it up, let it expire, tell what happened to it.
 
 The order is the promise: the authority answers first, then the value is stored, then the caller is told. A caller who
-heard "yes" therefore finds the value answered, also after this process was killed and came back.
+heard "yes" therefore finds the value answered, also after this process was killed and came back. The history is stored
+a few seconds later, by the housekeeping: nobody waits for it.
 It knows the Protocols of `ports`, and neither DNS packets nor files.
 """
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from appliance import logs
+from appliance.control.events import Events
 from appliance.control.ports import Authority, ChallengeStore
+from appliance.model import zone_documents
 from appliance.model.challenges import Challenge, Records, check_name, check_value
 from appliance.model.errors import Unavailable
 from appliance.model.histories import Entry, History
+from appliance.model.measures import Family, by_label, single
 from appliance.model.zones import Zone, plain_name
 
 log = logs.logger(__name__)
@@ -25,17 +30,21 @@ class Challenges:
     `clock` gives the Unix time in seconds.
     """
 
-    def __init__(self, authority: Authority, store: ChallengeStore, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, authority: Authority, store: ChallengeStore, clock: Callable[[], float], events: Events | None = None
+    ) -> None:
         self._authority = authority
+        self._events = events or Events()
+        self._counts = dict.fromkeys(("presented", "cleaned up", "expired"), 0)
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
         self._zones: tuple[Zone, ...] = ()
-        self._history = History()
         self._trouble: str | None = None
-        self._records = Records.of(*store.load()).expire(clock())
-        for challenge in self._records.challenges.values():
-            self._history = self._history.presented(challenge)
+        loaded, now = Records.of(*store.load()), clock()
+        self._records = loaded.expire(now)
+        self._kept = History(tuple(store.load_history()))
+        self._history = _resumed(self._kept, loaded, now)
         authority.publish(self._records.serial, self._records.values)
 
     def present(self, fqdn: str, value: str, by: str) -> None:
@@ -51,6 +60,7 @@ class Challenges:
             records = self._records.present(challenge)
             self._history = self._seen().presented(challenge)
             self._replace(records)
+        self._tell("presented", name, by)
         log.info("challenge presented", name=name, by=by)
 
     def clean_up(self, fqdn: str, value: str, by: str) -> None:
@@ -61,6 +71,7 @@ class Challenges:
             records = self._records.clean_up(name, value, self._clock())
             self._history = self._seen().ended([(name, value)], "cleaned up", self._clock())
             self._replace(records)
+        self._tell("cleaned up", name, by)
         log.info("challenge cleaned up", name=name, by=by)
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
@@ -71,7 +82,7 @@ class Challenges:
             self._replace_or_report(self._records.renumbered(self._clock()))
 
     def expire(self) -> None:
-        """Let go of values older than an hour. Called once in a while; also moves fetches into the history."""
+        """Let go of values older than an hour. Called every few seconds; also stores the history."""
         with self._lock:
             now = self._clock()
             gone = self._records.expired(now)
@@ -80,7 +91,10 @@ class Challenges:
             self._history = history.ended([(one.name, one.value) for one in gone], "expired", now)
             if self._trouble is not None:
                 self._save_or_report()
+        if self._trouble is None:
+            self._keep_history()
         for challenge in gone:
+            self._tell("expired", challenge.name, challenge.by)
             log.warning("challenge expired without clean-up", name=challenge.name, by=challenge.by)
 
     def trouble(self) -> str | None:
@@ -92,6 +106,23 @@ class Challenges:
         with self._lock:
             self._history = self._seen()
             return self._history.entries
+
+    def zones(self) -> list[dict[str, Any]]:
+        """What the authority answers for; see `model.zone_documents`."""
+        with self._lock:
+            return zone_documents.documents(self._zones, self._records.serial, self._records.values)
+
+    def families(self) -> Iterable[Family]:
+        """Challenges as metrics."""
+        with self._lock:
+            counts, present = dict(self._counts), len(self._records.challenges)
+        yield single("gateway_challenges", present)
+        yield by_label("gateway_challenges_total", "event", counts)
+
+    def _tell(self, state: str, name: str, by: str) -> None:
+        with self._lock:
+            self._counts[state] += 1
+        self._events.publish("challenge", {"name": name, "state": state, "by": by})
 
     def _replace(self, records: Records) -> None:
         if records is self._records:
@@ -107,10 +138,22 @@ class Challenges:
         except Unavailable as error:
             self._report(error)
 
+    def _keep_history(self) -> None:
+        """Store the history if it changed. Not under the lock: it is a value, and no hook shall wait for its file."""
+        history = self._history
+        if history == self._kept:
+            return
+        try:
+            self._store.save_history(history.entries)
+            self._kept = history
+        except Unavailable as error:
+            self._report(error)
+
     def _save_or_report(self) -> None:
         try:
             self._store.save(self._records.serial, self._records.challenges.values())
-            self._trouble = None
+            self._store.save_history(self._history.entries)
+            self._kept, self._trouble = self._history, None
         except Unavailable as error:
             self._report(error)
 
@@ -122,3 +165,9 @@ class Challenges:
     def _seen(self) -> History:
         """The history with the fetches since it was last looked at. Before a value ends, so that they count for it."""
         return self._history.fetched(self._authority.fetches())
+
+
+def _resumed(kept: History, loaded: Records, now: float) -> History:
+    """The history of the process before, and what became of its values since it was stored."""
+    history = History.resumed(kept.entries, tuple(loaded.challenges.values()), now)
+    return history.ended([(one.name, one.value) for one in loaded.expired(now)], "expired", now)

@@ -6,7 +6,7 @@ So a route counts as applied when Traefik's API reports router, service and serv
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,10 @@ _PAUSE_GROWTH = 1.5
 _IDLE_SECONDS = 3600.0
 _LONGEST_TO_TAKE_IN_SECONDS = 10.0
 """After so long a route that is not confirmed is a problem of its own, and no reason for others to wait."""
+_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS_PER_ROUTE = 0.001
+"""How long Traefik may take, while it answers, until a route that it does not report is looked into: with ten thousand
+routes it is busy for seconds at each change, and for ten at its start."""
 _ASKED_ONE_BY_ONE = 8
 """Up to so many open questions are asked one by one; above, Traefik's whole lists are cheaper."""
 
@@ -39,22 +43,35 @@ class Answers:
 
     is_news: bool = False
     """Whether any standing changed."""
+    news: frozenset[str] = frozenset()
+    """Whose standing changed, of those that are wanted."""
     applied: frozenset[str] = frozenset()
     rejected: Mapping[str, str] = field(default_factory=dict)
     """Workload id -> Traefik's words."""
 
 
 class Confirmation:
-    """The open questions to Traefik and what follows. Its owner's lock guards everything but the asking."""
+    """The open questions to Traefik and what follows. Its owner's lock guards everything but the asking.
 
-    def __init__(self, proxy: Proxy) -> None:
+    `clock` gives seconds that only rise.
+    """
+
+    def __init__(self, proxy: Proxy, clock: Callable[[], float] = time.monotonic) -> None:
         self._proxy = proxy
+        self._clock = clock
         self._expected: dict[str, Expectation] = {}
         self._standings: dict[str, Standing] = {}
         self._open: set[str] = set()
         self._fresh: dict[str, float] = {}
+        self._pending_since: dict[str, float] = {}
+        self._answering_since: float | None = None
+        self._expectations = 0
+        self._number: dict[str, int] = {}
+        self._missing: dict[str, bool] = {}
+        self._taken_in = (0, 0.0)
         self._is_silent = False
         self._leaving: dict[str, Expectation] = {}
+        self._leaving_since: dict[str, float] = {}
         self._pause = _FIRST_PAUSE_SECONDS
 
     def standing(self, identity: str) -> Standing:
@@ -66,26 +83,63 @@ class Confirmation:
         return identity in self._leaving
 
     def expect(self, changes: Mapping[str, Expectation | None]) -> None:
-        """Expect these routes anew, and those that are None no longer."""
+        """Expect these routes anew, written together, and those that are None no longer."""
+        self._expectations += 1
+        now = self._clock()
         for identity, expectation in changes.items():
             before = self._expected.pop(identity, None)
             self._standings.pop(identity, None)
-            self._fresh.pop(identity, None)
-            self._open.discard(identity)
+            self._close(identity)
+            self._number.pop(identity, None)
             if expectation is not None:
                 self._expected[identity] = expectation
                 self._leaving.pop(identity, None)
-                self._fresh[identity] = time.monotonic()
+                self._fresh[identity] = self._pending_since[identity] = now
+                self._number[identity] = self._expectations
                 self._open.add(identity)
             elif before is not None:
                 self._leaving[identity] = before
+                self._leaving_since[identity] = now
         self._pause = _FIRST_PAUSE_SECONDS
         self._is_silent = False
 
     def is_working(self) -> bool:
         """Whether Traefik answers and has not yet taken in what was written last."""
-        late = time.monotonic() - _LONGEST_TO_TAKE_IN_SECONDS
+        late = self._clock() - _LONGEST_TO_TAKE_IN_SECONDS
         return not self._is_silent and (bool(self._leaving) or any(written > late for written in self._fresh.values()))
+
+    def overdue(self) -> frozenset[str]:
+        """Whose route Traefik should have taken in long ago, and does not report, although it answers."""
+        if self._answering_since is None:
+            return frozenset()
+        late = self._clock() - self._patience()
+        if self._answering_since > late:
+            return frozenset()
+        return frozenset(identity for identity, since in self._pending_since.items() if since <= late)
+
+    def disagreement(self, seconds: float) -> int:
+        """On how many routes Traefik and the desired state have not agreed for so long, although Traefik answers."""
+        late = self._clock() - seconds
+        if self._answering_since is None or self._answering_since > late:
+            return 0
+        leaving = [self._leaving_since[identity] for identity in self._leaving]
+        return sum(since <= late for since in (*self._pending_since.values(), *leaving))
+
+    def passed_over(self) -> Mapping[str, str]:
+        """Whose route Traefik does not have although it took in, long ago, what was written after it; and why."""
+        number, moment = self._taken_in
+        if moment > self._clock() - self._patience():
+            return {}
+        return {
+            identity: f"{self._standings[identity].reason}, although it has read what was written after it"
+            for identity in self.overdue()
+            if self._number[identity] < number
+            and self._missing.get(identity)
+            and self._pending_since[identity] < moment
+        }
+
+    def _patience(self) -> float:
+        return _PATIENCE_SECONDS + _PATIENCE_SECONDS_PER_ROUTE * len(self._expected)
 
     def doubt_all(self) -> None:
         """Ask about everything once more; standings stay until an answer differs."""
@@ -106,9 +160,11 @@ class Confirmation:
             found = self._find({**leaving, **questions})
         except Unavailable as error:
             with lock:
-                return Answers(is_news=self._note_silence(str(error)))
+                silenced = self._note_silence(str(error))
+                return Answers(is_news=bool(silenced), news=silenced)
         with lock:
             self._is_silent = False
+            self._answering_since = self._answering_since or self._clock()
             self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
             has_left = self._note_departures(leaving, found)
             return self._note_answers(questions, found, has_left=has_left)
@@ -134,12 +190,14 @@ class Confirmation:
         parent = self._proxy.router(expected.protocol, above) if above else None
         return router, self._proxy.service(expected.protocol, expected.service_name), parent
 
-    def _note_silence(self, problem: str) -> bool:
+    def _note_silence(self, problem: str) -> frozenset[str]:
         self._is_silent = True
+        self._answering_since = None
+        self._taken_in = (0, 0.0)
         self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
         silent = Standing(State.PENDING, problem)
         waiting = [identity for identity in self._open if self.standing(identity).state is State.PENDING]
-        changed = any(self.standing(identity) != silent for identity in waiting)
+        changed = frozenset(identity for identity in waiting if self.standing(identity) != silent)
         self._standings.update(dict.fromkeys(waiting, silent))
         return changed
 
@@ -158,15 +216,35 @@ class Confirmation:
             self._standings[identity] = standing
             if standing.state is State.APPLIED:
                 log.info("workload applied", workload=identity)
-        final = {identity for identity, standing in standings.items() if standing.state is not State.PENDING}
-        self._open -= final
-        for identity in final:
-            self._fresh.pop(identity, None)
+        for identity, standing in standings.items():
+            if standing.state is State.PENDING:
+                self._note_unmet(identity, is_missing=None in found[identity][:2])
+            else:
+                self._note_taken_in(identity)
+                self._close(identity)
         return Answers(
             is_news=bool(news) or has_left,
+            news=frozenset(news),
             applied=frozenset(identity for identity, it in news.items() if it.state is State.APPLIED),
             rejected={identity: it.reason for identity, it in news.items() if it.state is State.QUARANTINED},
         )
+
+    def _note_unmet(self, identity: str, *, is_missing: bool) -> None:
+        self._pending_since.setdefault(identity, self._clock())
+        self._missing[identity] = is_missing
+
+    def _note_taken_in(self, identity: str) -> None:
+        """What was seen to be unmet and is met now was read after it was written, and so was all written before it."""
+        number = self._number[identity]
+        if identity in self._missing and number > self._taken_in[0]:
+            self._taken_in = (number, self._clock())
+
+    def _close(self, identity: str) -> None:
+        """No question about this one is open any more."""
+        self._open.discard(identity)
+        self._fresh.pop(identity, None)
+        self._pending_since.pop(identity, None)
+        self._missing.pop(identity, None)
 
 
 def _judge(

@@ -1,36 +1,42 @@
 """Keeps looking up the hosts somebody depends on, and tells when an answer changed.
 
 Admission and certificates depend on what names resolve to; both are decided by pure functions over what is known here.
-Look-ups happen on threads of their own, so that a resolver that takes seconds delays nobody.
+Look-ups happen on threads of their own, each ending when it ends, so that a resolver that takes seconds delays nobody.
+When which host is asked for is decided by `model.askings`.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from appliance.control.ports import Lookups
+from appliance.model.askings import MOST_PROMPT, MOST_SLOW, Askings, Outcome
 from appliance.model.backends import Address
 from appliance.model.errors import NotFound, Unavailable
 from appliance.model.resolution import Resolution, Resolutions
 
-_SETTLED_SECONDS = 300.0
-"""How soon a good answer is asked for again: a name that moves away should be noticed within minutes."""
-_RETRY_SECONDS = 5.0
-"""How soon a bad one is: somebody may be mending it right now."""
-_MOST_AT_ONCE = 8
-
 
 class Watch:
-    """The hosts under watch and what is known of them. `on_change` is told (on a look-up thread) which changed."""
+    """The hosts under watch and what is known of them. `on_change` is told (on a look-up thread) which changed.
 
-    def __init__(self, lookups: Lookups, on_change: Callable[[frozenset[str]], None]) -> None:
+    `clock` gives seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        lookups: Lookups,
+        on_change: Callable[[frozenset[str]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._lookups = lookups
         self._on_change = on_change
+        self._clock = clock
         self._wake = threading.Condition()
+        self._askings = Askings()
         self._known: dict[str, Resolution] = {}
-        self._due: dict[str, float] = {}
         self._wanted: frozenset[Address] = frozenset()
+        self._failure: BaseException | None = None
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -49,13 +55,9 @@ class Watch:
 
     def watch(self, hosts: Iterable[str], wanted: frozenset[Address]) -> None:
         """Watch exactly these hosts. One whose answer is not within the `wanted` addresses is asked for more often."""
-        wanted_hosts = set(hosts)
         with self._wake:
-            for gone in self._due.keys() - wanted_hosts:
-                del self._due[gone]
+            for gone in self._askings.want(hosts):
                 self._known.pop(gone, None)
-            for new in wanted_hosts - self._due.keys():
-                self._due[new] = 0.0
             self._wanted = wanted
             self._wake.notify()
 
@@ -76,45 +78,53 @@ class Watch:
             on_failure(error)
 
     def _run(self) -> None:
-        pool = ThreadPoolExecutor(_MOST_AT_ONCE, "lookup")
+        pool = ThreadPoolExecutor(MOST_PROMPT + MOST_SLOW, "lookup")
         try:
-            while (batch := self._next_batch()) is not None:
-                answers: dict[str, Future[Resolution]] = {host: pool.submit(self._look_up, host) for host in batch}
-                self._learn({host: answer.result() for host, answer in answers.items()})
+            while (host := self._next()) is not None:
+                pool.submit(self._ask, host)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _next_batch(self) -> list[str] | None:
-        """Up to a pool's worth of hosts that are due; waits for one. None: stop."""
+    def _next(self) -> str | None:
+        """The next host to ask for; waits for one. None: stop. Raises what a look-up failed with."""
         with self._wake:
             while not self._stopping:
-                now = time.monotonic()
-                due = sorted((moment, host) for host, moment in self._due.items() if moment <= now)
-                if due:
-                    return [host for _, host in due[:_MOST_AT_ONCE]]
-                self._wake.wait(min(self._due.values()) - now if self._due else None)
+                if self._failure is not None:
+                    raise self._failure
+                now = self._clock()
+                host = self._askings.take(now)
+                if host is not None:
+                    return host
+                self._wake.wait(self._askings.pause(now))
             return None
 
-    def _look_up(self, host: str) -> Resolution:
-        return look_up(self._lookups, host)
+    def _ask(self, host: str) -> None:
+        try:
+            if self._learn(host, look_up(self._lookups, host)):
+                self._on_change(frozenset({host}))
+        except BaseException as error:  # noqa: BLE001  a pool keeps errors to itself
+            with self._wake:
+                self._failure = error
+                self._wake.notify()
 
-    def _learn(self, answers: Resolutions) -> None:
-        changed = set[str]()
+    def _learn(self, host: str, answer: Resolution) -> bool:
+        """Take an answer in; whether it is news."""
         with self._wake:
-            now = time.monotonic()
-            for host, answer in answers.items():
-                if host not in self._due:
-                    continue
-                is_good = answer.problem is None and answer.addresses <= self._wanted
-                self._due[host] = now + (_SETTLED_SECONDS if is_good else _RETRY_SECONDS)
-                known = self._known.get(host)
-                if not answer.is_certain and known is not None and known.is_certain:
-                    continue  # nobody could say: what was certain stays true until somebody says otherwise
-                if known != answer:
-                    changed.add(host)
-                self._known[host] = answer
-        if changed:
-            self._on_change(frozenset(changed))
+            is_wanted = self._askings.answered(host, self._outcome(answer), self._clock())
+            self._wake.notify()
+            known = self._known.get(host)
+            if not is_wanted or known == answer:
+                return False
+            if not answer.is_certain and known is not None and known.is_certain:
+                return False  # nobody could say: what was certain stays true until somebody says otherwise
+            self._known[host] = answer
+            return True
+
+    def _outcome(self, answer: Resolution) -> Outcome:
+        if not answer.is_certain:
+            return Outcome.UNANSWERED
+        is_settled = answer.problem is None and answer.addresses <= self._wanted
+        return Outcome.SETTLED if is_settled else Outcome.WRONG
 
 
 def look_up(lookups: Lookups, host: str) -> Resolution:

@@ -10,7 +10,7 @@ from appliance.model.challenges import Challenge
 from appliance.model.errors import GatewayError
 from appliance.model.flows import FlowReading
 from appliance.model.fragments import Complaint, Fragment
-from appliance.model.histories import Fetch
+from appliance.model.histories import Entry, Fetch
 from appliance.model.plans import Plan
 from appliance.model.traffic import Endpoint, Ledger, Scrape
 from appliance.model.workloads import Workload
@@ -67,13 +67,19 @@ class Authority(Protocol):
 
 
 class ChallengeStore(Protocol):
-    """Where challenge values outlive the process."""
+    """Where challenge values outlive the process, and the history of what became of them."""
 
     def load(self) -> tuple[int, tuple[Challenge, ...]]:
         """The last SOA serial and the values; (0, ()) when nothing is stored, or what is was corrupt and set aside."""
 
     def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
         """Replace what is stored, atomically."""
+
+    def load_history(self) -> Sequence[Entry]:
+        """The history as it was saved last, oldest first; empty when there is none, or it was corrupt and set aside."""
+
+    def save_history(self, entries: Iterable[Entry]) -> None:
+        """Replace the stored history, atomically."""
 
 
 class WorkloadStore(Protocol):
@@ -115,7 +121,10 @@ class RouteFiles(Protocol):
     """The directory of dynamic configuration that Traefik watches."""
 
     def current(self) -> Mapping[str, str]:
-        """File name -> text of the appliance's own, whole files. Anything else found is set aside first."""
+        """File name -> text of the appliance's own, whole files. Anything else found is set aside first.
+
+        Nothing when the directory is gone: `write` makes it again. Raises Unavailable when it cannot be read.
+        """
 
     def damaged(self, names: Iterable[str]) -> frozenset[str]:
         """Which of these entries are no longer as they were written. What is foreign among them is set aside."""

@@ -43,6 +43,10 @@ class Reading:
         self._vanished = self._vanished.forced()
         self._is_everything_due = True
 
+    def is_held(self, identity: str) -> bool:
+        """Whether a workload is kept although its file vanished."""
+        return identity in self._vanished.held
+
     def is_blocked(self) -> bool:
         """Whether the last look failed, and what was due is still due."""
         return self._problem is not None

@@ -20,7 +20,7 @@ from appliance.render.layouts import TREE_FILE, Documented, Files, Layout
 log = logs.logger(__name__)
 
 _ORDERED = re.compile(r'\{"main":"([a-z0-9.-]+)"')
-"""The hosts that a tree orders certificates for."""
+"""The hosts and gateway domains that a tree orders certificates for."""
 
 
 class Routes:
@@ -50,6 +50,19 @@ class Routes:
             self._suspects.update(found)
             self._is_all_suspect = self._is_all_suspect or not found
 
+    def is_suspicious(self) -> bool:
+        """Whether somebody may have touched the directory since it was looked at."""
+        with self._suspecting:
+            return self._is_all_suspect or bool(self._suspects)
+
+    def mend(self) -> bool:
+        """Look at what somebody may have touched, and put it right at once. Whether anything had to be written."""
+        return self._bring_about(set())
+
+    def decision(self, identity: str) -> Decision | None:
+        """What was decided last about a workload's route; None: it has none."""
+        return self._decisions.get(identity)
+
     def doubt_all(self) -> None:
         """The next `write` looks at the whole directory."""
         self._on_disk = None
@@ -60,14 +73,17 @@ class Routes:
 
     def was_ordered(self, decision: Decision) -> bool:
         """Whether the files on disk, which may be of an earlier process, order a certificate for this route."""
-        on_disk = self._look()
+        try:
+            on_disk = self._look()
+        except Unavailable:
+            return False
         own = on_disk.get(dynamic.file_name(decision.route.id))
         if own is not None and own == dynamic.text(dynamic.document(decision)):
             return True
         shared = on_disk.get(TREE_FILE, "")
         if shared is not self._ordered_by[0]:
             self._ordered_by = (shared, frozenset(_ORDERED.findall(shared)))
-        return decision.route.host in self._ordered_by[1]
+        return (decision.route.domain or decision.route.host) in self._ordered_by[1]
 
     def write(self, changes: Mapping[str, Decision | None]) -> dict[str, Expectation | None]:
         """Carry decisions out (None: no route). What Traefik must report for each new one; None: nothing any more."""
@@ -77,16 +93,25 @@ class Routes:
                 self._decisions.pop(identity, None)
             else:
                 self._decisions[identity] = decision
-        touched = self._want(self._lay_out(fresh)) | self._add()
+        self._bring_about(self._want(self._lay_out(fresh)))
+        return {identity: expectation(decision) if decision else None for identity, decision in fresh.items()}
+
+    def _bring_about(self, touched: set[str]) -> bool:
+        """Make the directory hold what is wanted; `touched` names what may differ. Whether anything was written."""
+        touched |= self._add()
         is_all_in_doubt = self._on_disk is None or self._is_all_suspect
-        on_disk = self._look()
+        try:
+            on_disk = self._look()
+        except Unavailable as error:
+            self._note_trouble(error)
+            return False
         touched |= on_disk.keys() - self._wanted.keys() - self._added.keys()
         for files in (self._wanted, self._added):
             touched |= {name for name in files if is_all_in_doubt or name not in on_disk}
-        self._carry_out(on_disk, touched)
+        is_written = self._carry_out(on_disk, touched)
         if self._additions is not None:
             self._additions.written(self._added)
-        return {identity: expectation(decision) if decision else None for identity, decision in fresh.items()}
+        return is_written
 
     def _differs(self, identity: str, decision: Decision | None) -> bool:
         return self._decisions.get(identity) != decision
@@ -116,7 +141,7 @@ class Routes:
         return set() if self._added is before else {*before, *self._added}
 
     def _look(self) -> dict[str, str]:
-        """What is on disk: as remembered, but for entries that somebody may have touched."""
+        """What is on disk: as remembered, but for entries that somebody may have touched. Raises Unavailable."""
         with self._suspecting:
             suspects, self._suspects = self._suspects, set()
             if self._is_all_suspect:
@@ -128,21 +153,19 @@ class Routes:
                 self._on_disk.pop(name, None)
         return self._on_disk
 
-    def _carry_out(self, on_disk: dict[str, str], touched: set[str]) -> None:
+    def _carry_out(self, on_disk: dict[str, str], touched: set[str]) -> bool:
         current = {name: on_disk[name] for name in touched if name in on_disk}
         everything = ChainMap(self._wanted, dict(self._added))
         wanted = {name: everything[name] for name in touched if name in everything}
         plan = plans.diff(current, wanted)
         if not plan:
-            return
+            self._trouble = None
+            return False
         try:
             self._files.write(plan)
         except Unavailable as error:
-            if self._trouble is None:
-                log.error("routes cannot be written; what is there is served on", reason=str(error))
-            self._trouble = str(error)
-            self._on_disk = None
-            return
+            self._note_trouble(error)
+            return False
         self._trouble = None
         for name in touched:
             if name in wanted:
@@ -150,3 +173,10 @@ class Routes:
             else:
                 on_disk.pop(name, None)
         log.info("routes written", changes=len(plan), routes=len(self._decisions))
+        return True
+
+    def _note_trouble(self, error: Unavailable) -> None:
+        if self._trouble is None:
+            log.error("routes cannot be written; what is there is served on", reason=str(error))
+        self._trouble = str(error)
+        self._on_disk = None

@@ -102,14 +102,15 @@ class Traffic:
         To be called before they are written, so that no connection precedes its account and no counter vanishes
         unread. Costs a comparison for each route, and a reading when one goes or changes its kind.
         """
-        claims = {identity: self._claim(identity, route) for identity, route in routes.items()}
-        self._routes = dict(routes)
-        if self._followed_at is not None and (claims, frozenset(unrouted)) == (self._claims, self._unrouted):
+        fresh, gone = self._news(routes)
+        if self._followed_at is not None and not fresh and not gone and frozenset(unrouted) == self._unrouted:
             return
-        is_farewell = _vanishing(self._claims, claims)
+        claims = {identity: claim for identity, claim in self._claims.items() if identity not in gone} | fresh
+        given_up = {it: self._claims[it] for it in (*fresh, *gone) if it in self._claims}
+        is_farewell = bool(_vanishing(given_up, claims))
         if is_farewell:
             self._read_counters(_HURRY_SECONDS)
-        if _vanishing(claims, self._claims) and traffic.awaits_farewell(self._ledger, self._claims):
+        if traffic.awaits_farewell(self._ledger, self._claims, _vanishing(fresh, self._claims)):
             # Traefik lets go of a series one reading after its service went, and begins it anew at 0. One that comes
             # back before that was seen could reach its old value unnoticed: so it is seen now.
             for _ in range(_READINGS_UNTIL_GONE):
@@ -121,6 +122,13 @@ class Traffic:
             with self._wake:
                 self._farewell_pause = _FAREWELL_PAUSE_SECONDS
                 self._wake.notify_all()
+
+    def _news(self, routes: Mapping[str, Route]) -> tuple[dict[str, Claim], set[str]]:
+        """The claims that are not what they were, and who makes none any more, since the last call."""
+        gone = self._routes.keys() - routes.keys()
+        claims = {it: _claim(route) for it, route in routes.items() if self._routes.get(it) is not route}
+        self._routes = dict(routes)
+        return {identity: claim for identity, claim in claims.items() if self._claims.get(identity) != claim}, gone
 
     def read(self) -> None:
         """Bring the totals up to date, unless they were a moment ago."""
@@ -138,11 +146,9 @@ class Traffic:
         self._save()
         return {identity: account.document(problem) for identity, account in sorted(ledger.accounts.items())}
 
-    def _claim(self, identity: str, route: Route) -> Claim:
-        known = self._claims.get(identity)
-        if known is not None and self._routes.get(identity) is route:
-            return known
-        return Claim(route.host, route.workload.tls_passthrough, frozenset(map(_endpoint, route.servers)))
+    def accounts(self) -> Mapping[str, traffic.Account]:
+        """The totals by id as they were saved last, a few seconds ago, without asking anybody."""
+        return self._saved.accounts
 
     def _take_over(self, claims: dict[str, Claim]) -> None:
         """Make new claims the ones that count, with the connections' last readings under the old ones."""
@@ -190,7 +196,7 @@ class Traffic:
         self._read()
         with self._lock:
             self._forget_old()
-            waits = traffic.awaits_farewell(self._ledger, self._claims)
+            waits = traffic.awaits_farewell(self._ledger, self._claims, self._ledger.accounts)
         self._save()
         self._cost_seconds = time.thread_time() - begun
         with self._wake:
@@ -271,12 +277,17 @@ def _endpoint(server: Backend) -> traffic.Endpoint:
     return (mapped.compressed if mapped else server.host), server.port
 
 
-def _vanishing(before: Mapping[str, Claim], after: Mapping[str, Claim]) -> bool:
-    """Whether a service that Traefik counts for goes away from one to the other."""
-    return any(
-        not claim.tls_passthrough and (identity not in after or after[identity].tls_passthrough)
+def _claim(route: Route) -> Claim:
+    return Claim(route.host, route.workload.tls_passthrough, frozenset(map(_endpoint, route.servers)))
+
+
+def _vanishing(before: Mapping[str, Claim], after: Mapping[str, Claim]) -> list[str]:
+    """Whose service, that Traefik counts for, goes away from one to the other."""
+    return [
+        identity
         for identity, claim in before.items()
-    )
+        if not claim.tls_passthrough and (identity not in after or after[identity].tls_passthrough)
+    ]
 
 
 def _as_before(ledger: Ledger, claims: Mapping[str, Claim]) -> dict[str, Claim]:

@@ -5,6 +5,7 @@ part that ends unexpectedly ends the daemon, and supervisord starts it again; Tr
 """
 
 import contextlib
+import gc
 import signal
 import sys
 import threading
@@ -12,11 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from appliance import logs, settings
-from appliance.adapters import adoption
+from appliance.adapters import adoption, state_format
 from appliance.daemon.configuration import Configuration
 from appliance.daemon.parts import Parts
 from appliance.layout import Root
 from appliance.model import brokers
+from appliance.model.errors import Unavailable
 from appliance.render import static
 from appliance.settings import Settings, meaning
 
@@ -25,6 +27,9 @@ log = logs.logger(__name__)
 _HOUSEKEEPING_SECONDS = 5.0
 _HOLDING_THE_INTERPRETER_SECONDS = 0.0005
 """How long a thread may compute while the authority waits; Python's own 5 ms would be every answer's delay."""
+_COLLECTIONS = (700, 10, 100)
+"""A full garbage collection stops every thread for as long as all that lives takes to visit: tens of milliseconds at
+10,000 workloads. So it comes ten times more seldom than Python has it; the two quick ones stay as they are."""
 
 
 class Daemon:
@@ -66,9 +71,14 @@ class Daemon:
         self._run_part(parts.challenge_socket.start, parts.challenge_socket.stop)
         self._run_part(lambda: parts.watch.start(self._fail), parts.watch.stop)
         self._run_part(lambda: parts.traffic.start(self._fail), parts.traffic.stop)
+        self._run_part(lambda: parts.issuing.issuance.start(self._fail), parts.issuing.issuance.stop)
         self._run_part(lambda: parts.applier.start(self._fail), parts.applier.stop)
+        self._run_part(lambda: parts.issuing.listen(self._fail), parts.issuing.stop_listening)
         self._run_part(lambda: parts.fragments.start(self._fail), parts.fragments.stop)
-        self._run_part(parts.watcher.start, parts.watcher.stop)
+        self._run_part(lambda: parts.stores.start(self._fail), parts.stores.stop)
+        self._run_part(lambda: parts.watcher.start(self._fail), parts.watcher.stop)
+        self._run_part(lambda: parts.doctor.start(self._fail), parts.doctor.stop)
+        self._run_part(lambda: parts.telling.start(self._fail), parts.telling.stop)
         self._start_admin()
         self._start_bus()
         parts.gateway.apply_static_configuration(static.text(loaded, self._root.path))
@@ -80,10 +90,19 @@ class Daemon:
             )
 
     def _start_admin(self) -> None:
-        from appliance.adapters import admin_api  # noqa: PLC0415  half of the start-up time, and nobody waits for it
+        from appliance.adapters import admin  # noqa: PLC0415  half of the start-up time, and nobody waits for it
 
-        admin = admin_api.AdminApi(admin_api.application(self._parts.gateway), self._root.admin_socket)
-        self._run_part(lambda: admin.start(self._fail), admin.stop)
+        parts, listen = self._parts, self._configuration.settings.admin.listen
+        app = admin.application(parts.gateway, parts.tokens)
+        local = admin.unix(app, self._root.admin_socket)
+        self._run_part(lambda: local.start(self._fail), local.stop)
+        if listen is not None:
+            public = admin.tcp(app, *settings.split_endpoint(listen))
+            try:
+                self._run_part(lambda: public.start(self._fail), public.stop)
+            except Unavailable as error:  # names and routes matter more than who may look at them from elsewhere
+                log.error("admin API is not served over TCP", reason=str(error))
+                parts.tcp_trouble = str(error)
 
     def _start_bus(self) -> None:
         """Take calls from the message bus, where there is one. Last to start, first to stop."""
@@ -118,7 +137,11 @@ class Daemon:
     def _keep_house(self) -> None:
         self._parts.challenges.expire()
         self._parts.watcher.look()
+        self._parts.gateway.programs_watch.look()
+        problem = self._configuration.problem
         before = self._configuration.refresh()
+        if self._configuration.problem not in (None, problem):
+            self._parts.events.publish("settings", {"state": "refused", "reason": self._configuration.problem})
         if before is not None:
             self._take_over(before, self._configuration.settings)
 
@@ -127,8 +150,11 @@ class Daemon:
         parts = self._parts
         parts.challenges.set_zones(meaning.zones(fresh))
         parts.applier.reconfigure(parts.rules())
+        parts.issuing.issuance.look()
         parts.fragments.look()
+        parts.doctor.soon()
         parts.gateway.apply_static_configuration(static.text(fresh, self._root.path))
+        parts.events.publish("settings", {"state": "taken over", "reason": ""})
         log.info("settings taken over", config=str(self._configuration.path))
         if meaning.read_once(before) != meaning.read_once(fresh):
             log.info("the control plane restarts for its new settings; traffic goes on")
@@ -138,8 +164,11 @@ class Daemon:
 def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str, str]) -> int:
     """Run the control plane alone. Raises GatewayError when it cannot start."""
     sys.setswitchinterval(_HOLDING_THE_INTERPRETER_SECONDS)
+    gc.set_threshold(*_COLLECTIONS)
+    state_format.check(root)
     adoption.adopt(root, lambda: meaning.rules(settings.load(find_config(), environment)).domains)
     root.create()
+    state_format.bring_up_to_date(root)
     daemon = Daemon(root, Configuration(find_config, environment))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.end())

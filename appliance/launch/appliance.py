@@ -3,12 +3,9 @@
 supervisord runs in this very process, so it is PID 1 in a container and the unit's main process on a host.
 """
 
-import fcntl
 import os
 import pwd
 import resource
-import stat
-import subprocess
 import sys
 import threading
 import time
@@ -18,9 +15,10 @@ from pathlib import Path
 from supervisor import supervisord
 
 from appliance import atomic, logs, settings
-from appliance.adapters import adoption, processes
+from appliance.adapters import adoption, processes, root_lock, state_format
 from appliance.adapters.files import StaticConfigurationFile
 from appliance.adapters.supervisor_rpc import SupervisorRpc
+from appliance.launch import relaying
 from appliance.launch.guard import EXIT_FATAL
 from appliance.layout import Root
 from appliance.model.errors import GatewayError, Unavailable
@@ -42,9 +40,11 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
 
     Raises GatewayError when it cannot start: somebody else runs on this root, a port is taken, the settings are wrong.
     """
+    state_format.check(root)
     adoption.adopt(root, lambda: _domains(root, config, environment))
     root.create()
     _lock(root)
+    state_format.bring_up_to_date(root)
     loaded = settings.load(settings.find(root.path, environment, config), environment)
     _check_ports(loaded)
     root.fatal_mark.unlink(missing_ok=True)
@@ -53,9 +53,9 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
     root.restart_mark.unlink(missing_ok=True)  # Traefik is yet to start, and starts with it
     conf = root.run / "supervisord.conf"
     atomic.write(conf, supervision.text(_programs(root, config, binary), root.path))
-    _make_output_reopenable()
-    threading.Thread(target=_wake, args=(root,), name="wake", daemon=True).start()
-    supervisord.main(["-c", str(conf)])
+    with relaying.relayed(root, is_text=loaded.log.format == "text"):
+        threading.Thread(target=_wake, args=(root,), name="wake", daemon=True).start()
+        supervisord.main(["-c", str(conf)])
     return EXIT_FATAL if root.fatal_mark.exists() else 0
 
 
@@ -90,21 +90,11 @@ def _wake(root: Root) -> None:
 
 def _lock(root: Root) -> None:
     """Hold the root for this process's life. Raises GatewayError naming who holds it."""
-    path = root.run / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "unknown"
-        raise GatewayError(
-            f"the root {root.path} is in use by `gateway run` with pid {holder}: "
-            "stop that one first, or give this one another --root"
-        ) from error
+    descriptor = root_lock.hold(root.path, root.lock)
     if descriptor != _LOCK_DESCRIPTOR:
         os.dup2(descriptor, _LOCK_DESCRIPTOR, inheritable=False)
         os.close(descriptor)
-    os.ftruncate(_LOCK_DESCRIPTOR, 0)
-    os.pwrite(_LOCK_DESCRIPTOR, f"{os.getpid()}\n".encode(), 0)
+    root_lock.sign(_LOCK_DESCRIPTOR)
 
 
 def _check_ports(loaded: Settings) -> None:
@@ -129,19 +119,3 @@ def _programs(root: Root, config: Path | None, binary: Path) -> supervision.Prog
         drain_seconds=static.DRAIN_SECONDS,
         user=pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None,
     )
-
-
-def _make_output_reopenable() -> None:
-    """Pass standard output and error on through a pipe where they are a socket or a file.
-
-    supervisord and its programs' logs open /dev/fd/1 anew. Of a socket, as under journald, that fails; of a file it
-    gives a second place to write at, and one overwrites the other.
-    """
-    for descriptor in (1, 2):
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISSOCK(mode) or stat.S_ISREG(mode):
-            relay = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=descriptor)
-            if relay.stdin is None:
-                raise AssertionError("a pipe was asked for")
-            os.dup2(relay.stdin.fileno(), descriptor)
-            relay.stdin.close()

@@ -5,6 +5,7 @@ been reduced to what would really be dialled (IPv4-mapped and NAT64 forms unwrap
 opens: see docs/architecture.md, "Backends".
 """
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -47,10 +48,7 @@ class Backend:
     @property
     def address(self) -> Address | None:
         """The IP address, or None where a host name was given."""
-        try:
-            return ipaddress.ip_address(self.host)
-        except ValueError:
-            return None
+        return _address(self.host)
 
     @property
     def socket_address(self) -> str:
@@ -59,6 +57,15 @@ class Backend:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.socket_address}" if self.scheme else self.socket_address
+
+
+@functools.lru_cache(maxsize=4096)
+def _address(host: str) -> Address | None:
+    """One workload's backends are asked for their addresses several times in a row, and there may be ten thousand."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def parse(text: str, *, tls_passthrough: bool) -> Backend:

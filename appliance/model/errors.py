@@ -7,6 +7,7 @@
     │   ├── Conflict        somebody else holds the host
     │   └── NoGateway       the `public` section (or a domain in it) is missing
     ├── NotFound            no such workload
+    ├── Outdated            a workload is not the version the caller named
     └── Unavailable         a peer (Traefik, supervisord, the control plane, a name server) did not answer
 
 Library errors are translated where the library is used, with the cause chained.
@@ -39,6 +40,10 @@ class NoGateway(Refused):
 
 class NotFound(GatewayError):
     """There is no workload of this id."""
+
+
+class Outdated(GatewayError):
+    """Somebody else changed the workload first. The message says which presumption failed."""
 
 
 class Unavailable(GatewayError):

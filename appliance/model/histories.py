@@ -14,7 +14,8 @@ LONGEST = 200
 MOST_FETCHES = 50
 """Fetches kept per challenge; later ones are only counted. A validation takes about ten."""
 
-State = Literal["presented", "fetched", "cleaned up", "expired"]
+State = Literal["presented", "fetched", "cleaned up", "expired", "gone"]
+"""`gone`: it ended while its end could not be noted, in the seconds before the process was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,22 @@ class History:
 
     entries: tuple[Entry, ...] = ()
 
+    @classmethod
+    def resumed(cls, entries: Sequence[Entry], alive: Sequence[Challenge], at: float) -> Self:
+        """The history that a process killed some seconds after it was stored left behind.
+
+        `alive` are the values that outlived it: what had not ended and is not among them is gone, at this time; what is
+        not in the history was presented after it was stored.
+        """
+        keys = {(challenge.name, challenge.value) for challenge in alive}
+        open_ends = [(one.challenge.name, one.challenge.value) for one in entries if one.ended is None]
+        history = cls(tuple(entries[-LONGEST:])).ended([key for key in open_ends if key not in keys], "gone", at)
+        known = {entry.challenge for entry in entries}
+        for challenge in alive:
+            if challenge not in known:
+                history = history.presented(challenge)
+        return history
+
     def presented(self, challenge: Challenge) -> Self:
         """A new life begins, also for a value that was there before."""
         return type(self)((*self.entries, Entry(challenge))[-LONGEST:])
@@ -59,6 +76,8 @@ class History:
     def ended(self, challenges: Iterable[tuple[str, str]], state: State, at: float) -> Self:
         """These (name, value) pairs are no longer answered."""
         keys = set(challenges)
+        if not keys:
+            return self
         return type(self)(
             tuple(
                 replace(entry, state=state, ended=at)

@@ -72,7 +72,15 @@ class Register:
     def resolve(self, resolutions: Resolutions, changed: Iterable[str]) -> set[str]:
         """Take what was looked up; `changed` are the hosts whose answer is new. The ids concerned."""
         self.resolutions = resolutions
-        return self._evaluate({identity for host in changed for identity in self._dependents.get(host, ())})
+        concerned = {identity for host in changed for identity in self._dependents.get(host, ())}
+        return self.forgive(concerned)
+
+    def forgive(self, identities: Iterable[str]) -> set[str]:
+        """Let what Traefik would not take be tried again. The ids whose route or refusal may have changed."""
+        concerned = set(identities)
+        for identity in concerned:
+            self._rejections.pop(identity, None)
+        return self._evaluate(concerned)
 
     def reconfigure(self, gateway: Gateway) -> set[str]:
         """Judge everything anew by these rules."""

@@ -7,7 +7,7 @@ is measured: that is in `flows`. The last value seen is kept beside the total, s
 Pure: readings come in with their time, the next ledger goes out. It knows neither HTTP, nor the kernel, nor files.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -163,13 +163,17 @@ def _with_series(account: Account, seen: Mapping[str, int], series: Mapping[str,
     )
 
 
-def awaits_farewell(ledger: Ledger, claims: Mapping[str, Claim]) -> bool:
-    """Whether Traefik still has series of a service that is gone: they must be seen to vanish, or a service of the
-    same name that comes back within the hour would be taken for the same counter.
+def awaits_farewell(ledger: Ledger, claims: Mapping[str, Claim], among: Iterable[str]) -> bool:
+    """Whether Traefik still has series of a service that is gone, `among` these workloads.
+
+    They must be seen to vanish, or a service of the same name that comes back within the hour would be taken for the
+    same counter.
     """
     return any(
-        account.seen and (identity not in claims or claims[identity].tls_passthrough)
-        for identity, account in ledger.accounts.items()
+        identity in ledger.accounts
+        and ledger.accounts[identity].seen
+        and (identity not in claims or claims[identity].tls_passthrough)
+        for identity in among
     )
 
 
@@ -204,6 +208,10 @@ def followed(
             accounts[identity] = account if account.deleted == deleted else replace(account, deleted=deleted)
     for identity, claim in claims.items():
         account = ledger.accounts.get(identity) or Account(claim.host)
+        is_plain = not (claim.tls_passthrough or account.tls_passthrough or account.unmeasured)
+        if is_plain and account.deleted is None and account.host == claim.host:
+            accounts[identity] = account  # of ten thousand workloads nearly all
+            continue
         unmeasured = _unmeasured(identity, claim, shared, problem)
         accounts[identity] = _claimed(account, claim, unmeasured, now)
     return replace(ledger, accounts=accounts, former=_former(ledger, claims, now))

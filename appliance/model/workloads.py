@@ -48,9 +48,14 @@ class Workload:
         }
 
 
+def is_id(text: str) -> bool:
+    """Whether `text` is a workload id."""
+    return _ID.fullmatch(text) is not None
+
+
 def workload_id(text: str) -> str:
     """`text` if it is a workload id (`[A-Za-z0-9][A-Za-z0-9_-]{0,199}`, case kept). Raises InvalidInput."""
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         raise InvalidInput(
             f"the workload id {text[:80]!r} is not valid: it is 1 to 200 letters, digits, `-` and `_`, "
             "and starts with a letter or digit"

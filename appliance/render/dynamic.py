@@ -25,6 +25,8 @@ DNS_RESOLVER = "dnsresolver"
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _SAFE_HOST = re.compile(r"[a-z0-9.-]+")
+LARGEST_FILE_BYTES = 16 * 1024 * 1024
+"""More than any file has that is rendered here; a larger one is foreign."""
 _SEAL = "# Written by the gateway appliance; do not edit. sha256:"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from appliance.layout import Root
 from appliance.render.dynamic import DNS_RESOLVER, HTTP_RESOLVER
 from appliance.settings import Acme, Settings
 
@@ -103,14 +104,14 @@ def _resolvers(settings: Settings, root: Path) -> dict[str, Any]:
     resolvers = {
         HTTP_RESOLVER: {
             "acme": {
-                **_account(settings.acme, root / "traefik/acme.json"),
+                **_account(settings.acme, Root(root).http_store),
                 "httpChallenge": {"entryPoint": ENTRY_POINT_HTTP},
             }
         }
     }
     if settings.public is not None and settings.public.domains:
         resolvers[DNS_RESOLVER] = {
-            "acme": {**_account(settings.acme, root / "traefik/acme2.json"), "dnsChallenge": _dns_challenge(settings)}
+            "acme": {**_account(settings.acme, Root(root).dns_store), "dnsChallenge": _dns_challenge(settings)}
         }
     return resolvers
 

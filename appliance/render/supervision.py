@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.layout import Root
+
 TRAEFIK = "traefik"
 GATEWAY = "gateway"
 GUARD = "fatal-guard"
+PROGRAMS = (TRAEFIK, GATEWAY, GUARD)
 _SECONDS_FROM_START_TO_RUNNING = 5
 _MOST_DESCRIPTORS = 65536
 
@@ -33,7 +36,7 @@ class Programs:
 
 def text(programs: Programs, root: Path) -> str:
     """`supervisord.conf`."""
-    run = root / "run"
+    run, log_pipe = root / "run", Root(root).log_pipe
     sections = {
         "supervisord": _supervisord(programs, run),
         "unix_http_server": {"file": _escaped(str(run / "supervisor.sock")), "chmod": "0600"},
@@ -41,16 +44,16 @@ def text(programs: Programs, root: Path) -> str:
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },
         f"program:{TRAEFIK}": {
-            **_program(programs.traefik, priority=30),
+            **_program(programs.traefik, log_pipe(TRAEFIK), priority=30),
             "stopwaitsecs": str(programs.drain_seconds + 5),
         },
-        f"program:{GATEWAY}": {**_program(programs.gateway, priority=20), "stopwaitsecs": "10"},
+        f"program:{GATEWAY}": {**_program(programs.gateway, log_pipe(GATEWAY), priority=20), "stopwaitsecs": "10"},
         f"eventlistener:{GUARD}": {
-            **_program(programs.guard, priority=10),
+            **_program(programs.guard, log_pipe(GUARD), priority=10),
             # Its standard output speaks supervisord's event protocol; what it has to say goes to standard error.
             "redirect_stderr": "false",
             "stdout_logfile": "NONE",
-            "stderr_logfile": "/dev/fd/2",
+            "stderr_logfile": _escaped(str(log_pipe(GUARD))),
             "stderr_logfile_maxbytes": "0",
             "events": "PROCESS_STATE_FATAL",
         },
@@ -73,13 +76,13 @@ def _supervisord(programs: Programs, run: Path) -> dict[str, str]:
     return {**values, "user": programs.user} if programs.user else values
 
 
-def _program(command: Sequence[str], *, priority: int) -> dict[str, str]:
+def _program(command: Sequence[str], log: Path, *, priority: int) -> dict[str, str]:
     return {
         "command": _escaped(shlex.join(command)),
         "priority": str(priority),
         "startsecs": str(_SECONDS_FROM_START_TO_RUNNING),
         "autorestart": "true",
-        "stdout_logfile": "/dev/fd/1",
+        "stdout_logfile": _escaped(str(log)),
         "stdout_logfile_maxbytes": "0",
         "redirect_stderr": "true",
     }

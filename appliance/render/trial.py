@@ -5,11 +5,14 @@ document of ours: a router for everything that a fragment defines and perhaps no
 a router uses, and says nothing about the rest until somebody does use it.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from appliance.model.fragments import Complaint, Fragment
+from appliance.render import dynamic
+from appliance.render.dynamic import Decision
 from appliance.render.static import ENTRY_POINT_HTTP, ENTRY_POINT_HTTPS
 
 API = "traefik"
@@ -37,6 +40,19 @@ def rule(fragment: Fragment, protocol: str, name: str) -> str:
     """The rule of one of its routers."""
     router = fragment.items[protocol, "routers", name]
     return next(str(value) for key, value in router.items() if key.lower() == "rule")
+
+
+def of_route(decision: Decision) -> Fragment:
+    """A workload's route as a fragment, under the workload's id. No certificate: there is no resolver for it here."""
+    unordered = dataclasses.replace(decision, orders_certificate=False)
+    items = {
+        (protocol, part.lower(), name): item
+        for protocol, sections in dynamic.document(unordered).items()
+        for part, named in sections.items()
+        for name, item in named.items()
+    }
+    text = dynamic.files(unordered)[dynamic.file_name(decision.route.id)]
+    return Fragment(decision.route.id, text, items, frozenset(), frozenset())
 
 
 def static(directory: str) -> str:

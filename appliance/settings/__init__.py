@@ -7,7 +7,7 @@ loading   from file and environment to a model, or to one line a fault
 """
 
 from appliance.settings.fields import split_endpoint
-from appliance.settings.loading import DEFAULT_FILE, find, load
+from appliance.settings.loading import DEFAULT_FILE, find, load, parse
 from appliance.settings.sections import Acme, Public, Settings
 
-__all__ = ["DEFAULT_FILE", "Acme", "Public", "Settings", "find", "load", "split_endpoint"]
+__all__ = ["DEFAULT_FILE", "Acme", "Public", "Settings", "find", "load", "parse", "split_endpoint"]

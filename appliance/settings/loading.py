@@ -36,6 +36,11 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
         raw = b""
     except OSError as error:
         raise InvalidSettings(f"cannot read the settings file {path}: {error.strerror}") from error
+    return parse(raw, path, environment)
+
+
+def parse(raw: bytes, path: Path, environment: Mapping[str, str]) -> Settings:
+    """`load` of a text that is, or is going to be, in `path`. Raises InvalidSettings."""
     try:
         document = documents.parse(raw, _LARGEST_FILE_BYTES)
         values = documents.mapping(document if document is not None else {}, "the settings file")

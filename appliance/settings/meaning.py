@@ -6,12 +6,17 @@ from dataclasses import replace
 
 from appliance.model import admission
 from appliance.model.backends import Address
+from appliance.model.certificate_ledger import Keeping
 from appliance.model.rate_limits import RateLimit
 from appliance.model.zones import Zone, zones_of
 from appliance.settings.fields import split_endpoint
 from appliance.settings.sections import Settings
 
 _NOBODY: AbstractSet[Address] = frozenset()
+
+
+_RENEWAL_LEAD_DAYS = ((365, 120.0), (90, 30.0), (30, 10.0), (6, 2.0), (1, 0.25), (0, 20 / 60 / 24))
+"""Lasting at least so many days -> renewed so many days before the end (Traefik's pkg/provider/acme/provider.go)."""
 
 
 def rules(
@@ -53,6 +58,21 @@ def nsid(loaded: Settings) -> bytes | None:
 def resolvers(loaded: Settings) -> list[tuple[str, int]]:
     """The recursive resolvers to ask, as address and port; none: the system's."""
     return [_name_server(text) for text in loaded.dns.resolvers]
+
+
+def keeping(loaded: Settings) -> Keeping:
+    """How certificates are kept."""
+    public, own = loaded.public, loaded.certificates
+    return Keeping(public is not None, public.domains if public else (), own.grace, own.quiet_hour)
+
+
+def warn_days(loaded: Settings) -> float:
+    """Days left on a certificate below which an alert is raised: what is set, or half of the time that Traefik leaves
+    itself to renew. Of certificates that last a week, two weeks before their end is always.
+    """
+    lasting = loaded.acme.certificate_hours / 24
+    lead = next(lead for shortest, lead in _RENEWAL_LEAD_DAYS if lasting >= shortest)
+    return min(float(loaded.certificates.warn_days), lead / 2)
 
 
 def read_once(loaded: Settings) -> tuple[object, ...]:

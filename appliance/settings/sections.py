@@ -3,7 +3,6 @@ shows only on the day it matters. Every field's meaning, unit and default stands
 """
 
 import ipaddress
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -69,6 +68,7 @@ class Acme(_Section):
     certificate_hours: int = Field(default=2160, gt=0)
     propagation_check: Literal["authoritative", "off"] = "authoritative"
     rate_limit_pause: Seconds = 3600.0
+    orders_per_hour: int = Field(default=90, gt=0, le=10_000)
 
     @field_validator("propagation_check", mode="before")
     @classmethod
@@ -151,7 +151,7 @@ class Certificates(_Section):
 class Alerts(_Section):
     """Where alerts go."""
 
-    webhook: str | None = None
+    webhook: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = Field(default=None, repr=False)
     secret: str | None = Field(default=None, repr=False)
     command: str | None = None
 
@@ -167,7 +167,19 @@ class Admin(_Section):
     """The admin API over TCP; the unix socket is always there."""
 
     listen: Endpoint | None = None
-    token_file: Path | None = None
+    token_file: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _never_without_tokens(self) -> "Admin":
+        if self.listen is not None and self.token_file is None:
+            raise ValueError("`listen` needs `token_file`: without tokens nobody could be told from anybody")
+        return self
+
+
+class Log(_Section):
+    """What the appliance writes to its standard output."""
+
+    format: Literal["json", "text"] = "json"
 
 
 class Settings(_Section):
@@ -184,6 +196,7 @@ class Settings(_Section):
     zbus: Zbus = Zbus()
     admin: Admin = Admin()
     traefik: Traefik = Traefik()
+    log: Log = Log()
     broker: BrokerUrl | None = Field(default=None, repr=False)  # it may hold a password
 
     @model_validator(mode="after")

@@ -3,29 +3,19 @@
 import json
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from appliance.adapters.challenge_files import FORMAT, ChallengeFiles
+from appliance.adapters.challenge_files import FORMAT, HISTORY, ChallengeFiles
 from appliance.control.ports import ChallengeStore
 from appliance.model.challenges import Challenge
 from appliance.model.errors import Unavailable
+from appliance.model.histories import LONGEST, MOST_FETCHES, Entry, Fetch
+from tests.fakes import FakeChallengeStore
 
 ONE = Challenge("_acme-challenge.gw.example.com", 'with "quotes" \\', 1000.25, "uid 0 pid 1")
 TWO = Challenge("_acme-challenge.gw.example.com", "x" * 255, 2000.0, "ops ä")
-
-
-class FakeStore:
-    def __init__(self) -> None:
-        self.kept: tuple[int, tuple[Challenge, ...]] = (0, ())
-
-    def load(self) -> tuple[int, tuple[Challenge, ...]]:
-        return self.kept
-
-    def save(self, serial: int, challenges: Iterable[Challenge]) -> None:
-        self.kept = (serial, tuple(challenges))
 
 
 @pytest.fixture
@@ -35,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["fake", "files"])
 def store(request: pytest.FixtureRequest, path: Path) -> ChallengeStore:
-    return FakeStore() if request.param == "fake" else ChallengeFiles(path)
+    return FakeChallengeStore() if request.param == "fake" else ChallengeFiles(path)
 
 
 def test_nothing_stored_is_nothing(store: ChallengeStore) -> None:
@@ -50,13 +40,46 @@ def test_what_was_saved_last_comes_back(store: ChallengeStore) -> None:
     assert store.load() == (3, ())
 
 
-def test_the_file_is_private_and_alone(path: Path) -> None:
+HISTORY_OF_TWO = (
+    Entry(
+        ONE, "cleaned up", (Fetch(ONE.name, 1000.5, "192.0.2.1"), Fetch(ONE.name, 1001.0, "2001:db8::1")), 2, 1002.25
+    ),
+    Entry(TWO),
+)
+
+
+def test_the_history_that_was_saved_last_comes_back(store: ChallengeStore) -> None:
+    assert tuple(store.load_history()) == ()
+    store.save_history(HISTORY_OF_TWO[:1])
+    store.save_history(iter(HISTORY_OF_TWO))
+    assert tuple(store.load_history()) == HISTORY_OF_TWO
+    assert store.load() == (0, ())
+    store.save_history([])
+    assert tuple(store.load_history()) == ()
+
+
+def test_a_stored_history_longer_than_ours_is_cut(path: Path) -> None:
+    """Nothing from outside is without a bound."""
+    fetches = (Fetch(ONE.name, 1.0, "192.0.2.1"),) * (MOST_FETCHES + 1)
+    ChallengeFiles(path).save_history([Entry(ONE), *[Entry(TWO, "fetched", fetches, len(fetches))] * LONGEST])
+    entries = ChallengeFiles(path).load_history()
+    assert {entry.challenge for entry in entries} == {TWO}
+    assert {(len(entry.fetches), entry.fetch_count) for entry in entries} == {(MOST_FETCHES, MOST_FETCHES + 1)}
+
+
+def test_the_files_are_private_and_alone(path: Path) -> None:
     os.umask(0)
-    ChallengeFiles(path).save(1, [ONE])
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    files = ChallengeFiles(path)
+    files.save(1, [ONE])
+    files.save_history(HISTORY_OF_TWO)
+    history = path.with_name(HISTORY)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert {entry: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()} == {
+        path: 0o600,
+        history: 0o600,
+    }
     assert json.loads(path.read_text())["format"] == FORMAT
+    assert json.loads(history.read_text().partition("\n")[0]) == {"format": FORMAT}
 
 
 def test_a_link_in_the_way_is_not_followed(path: Path, tmp_path: Path) -> None:
@@ -100,7 +123,51 @@ def test_a_corrupt_file_is_set_aside_reported_and_not_fatal(
     assert "challenge file is corrupt, set aside" in caplog.text
 
 
+def line(**broken: object) -> bytes:
+    """A history of one entry, with these keys otherwise than they may be."""
+    whole = {
+        "name": "a.b",
+        "value": "v",
+        "presented": 1,
+        "by": "x",
+        "state": "fetched",
+        "fetches": [],
+        "fetch_count": 0,
+    }
+    return b'{"format": 1}\n' + json.dumps(whole | {"ended": None} | broken).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b'{"format": 2}',
+        b'{"format": 1}\n{',
+        b'{"format": 1}\n{}',
+        b'{"format": 1}\n' + b"[" * 100_000,
+        line(state="over"),
+        line(fetches=[[1]]),
+        line(fetches=[["soon", "192.0.2.1"]]),
+        line(fetch_count=-1),
+        line(ended="soon"),
+    ],
+)
+def test_a_corrupt_history_is_set_aside_reported_and_not_fatal(
+    path: Path, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.parent.mkdir()
+    path.with_name(HISTORY).write_bytes(line())
+    assert len(ChallengeFiles(path).load_history()) == 1, "what is broken below is whole otherwise"
+    path.with_name(HISTORY).write_bytes(text)
+    assert tuple(ChallengeFiles(path).load_history()) == ()
+    assert path.with_name(f"{HISTORY}.corrupt-1").read_bytes() == text
+    assert "challenge file is corrupt, set aside" in caplog.text
+
+
 def test_a_disk_that_refuses_is_told(path: Path) -> None:
     path.parent.write_text("a file where the directory should be")
     with pytest.raises(Unavailable, match="cannot write"):
         ChallengeFiles(path).save(1, [])
+    with pytest.raises(Unavailable, match="cannot write"):
+        ChallengeFiles(path).save_history([])

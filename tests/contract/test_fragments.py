@@ -121,7 +121,7 @@ def test_oddities_in_the_directory_are_refused_or_passed_over(files: FragmentFil
     assert isinstance(found["linked"], Fragment)
     assert "rename own.yml to own.yaml" in str(found["own.yml"])
     assert "no plain file" in str(found["pipe"])
-    assert "Is a directory" in str(found["directory"])
+    assert "no plain file" in str(found["directory"])
     assert "rename the file" in str(found["\ufffd"])
 
 

@@ -1,13 +1,15 @@
 """The promises of `RouteFiles` and `StaticConfiguration`, kept by the fake and by the files."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from appliance.adapters.files import ProxyFiles, StaticConfigurationFile
+from appliance.adapters.files import ProxyFiles, StaticConfigurationFile, sweep
 from appliance.control.ports import RouteFiles, StaticConfiguration
+from appliance.model.errors import Unavailable
 from appliance.model.plans import Create, Delete, Update
 from appliance.render import dynamic
 from tests.fakes import FakeRouteFiles, FakeStaticConfiguration
@@ -92,6 +94,39 @@ def test_a_plan_is_carried_out(pair: Pair) -> None:
     assert written(files) == {"a.yaml": ONE, "b.yaml": ONE}
     files.write((Update("a.yaml", OTHER), Delete("b.yaml")))
     assert written(files) == {"a.yaml": OTHER}
+
+
+def test_a_directory_that_is_gone_has_no_files_and_is_made_again(tmp_path: Path) -> None:
+    files = ProxyFiles(*(tmp_path / name for name in ("proxy", "staging", "quarantine")))
+    (tmp_path / "staging").mkdir()
+    assert written(files) == {}
+    files.write((Create("a.yaml", ONE),))
+    assert written(files) == {"a.yaml": ONE}
+    assert (tmp_path / "proxy").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_in_place_of_the_directory_is_told_and_no_failure(tmp_path: Path) -> None:
+    files = ProxyFiles(*(tmp_path / name for name in ("proxy", "staging", "quarantine")))
+    (tmp_path / "proxy").touch()
+    assert written(files) == {}
+    with pytest.raises(Unavailable, match=r"cannot write into .*proxy: File exists; it is tried again"):
+        files.write((Create("a.yaml", ONE),))
+
+
+def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> Iterator[os.DirEntry[str]]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    files = ProxyFiles(*(tmp_path / name for name in ("proxy", "staging", "quarantine")))
+    with pytest.raises(Unavailable, match=r"cannot read .*proxy: Permission denied; it is tried again"):
+        files.current()
+
+
+def test_at_traefiks_start_the_directory_is_there(tmp_path: Path) -> None:
+    """Without it Traefik would never read a route, also later."""
+    sweep(*(tmp_path / name for name in ("proxy", "staging", "quarantine")))
+    assert (tmp_path / "proxy").is_dir()
 
 
 def test_deleting_what_is_gone_is_fine(pair: Pair) -> None:

@@ -20,6 +20,7 @@ import psutil
 import yaml
 
 from tests.peers import addresses
+from tests.peers.fault_proxy import FaultProxy
 from tests.peers.launching import Launched, PeerError, await_result
 from tests.peers.pebble import Pebble
 
@@ -37,7 +38,7 @@ class Outcome:
     complaint: str
 
 
-def settings(ca: Pebble | None = None, *domains: str) -> dict[str, Any]:
+def settings(ca: Pebble | FaultProxy | None = None, *domains: str) -> dict[str, Any]:
     """A `gateway.yaml` for the namespace: the gateway's address for everything public, Pebble as the CA."""
     acme = {"email": "ops@gw.test"}
     trust = {"ca_server": ca.url, "ca_certificates": [str(ca.tls_ca)]} if ca else {}

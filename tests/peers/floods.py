@@ -14,31 +14,11 @@ import sys
 import time
 from typing import Final
 
+from appliance.adapters.dns.batches import IP_PKTINFO, Header, Message, Vector
 from tests.peers.authority import APEX
 
 _BATCH: Final = 64
 _MESSAGES: Final = 4096
-_IP_PKTINFO: Final = 8
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("name_octets", ctypes.c_uint32),
-        ("vectors", ctypes.c_void_p),
-        ("vector_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_octets", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    )
-
-
-class _Message(ctypes.Structure):
-    _fields_ = (("header", _Header), ("octets", ctypes.c_uint))
-
-
-class _Vector(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("octets", ctypes.c_size_t))
 
 
 def message(kind: str, number: int) -> bytes:
@@ -62,19 +42,17 @@ def datagrams(kind: str, port: int, seconds: float, prefixes: int) -> int:
     sock.bind(("0.0.0.0", 0))
     target = ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, b"\x7f\0\0\1"))
     kept: list[object] = []
-    messages = (_Message * _MESSAGES)()
+    messages = (Message * _MESSAGES)()
     for number, one in enumerate(messages):
         payload = ctypes.create_string_buffer(message(kind, number))
-        vector = _Vector(ctypes.addressof(payload), len(payload) - 1)
+        vector = Vector(ctypes.addressof(payload), len(payload) - 1)
         prefix = 1 + random.randrange(prefixes)
         source = bytes((127, prefix >> 8, prefix & 255, 1 + number % 250))
         control = ctypes.create_string_buffer(
-            struct.pack("=Qii", 28, socket.IPPROTO_IP, _IP_PKTINFO) + struct.pack("=i4s4s4x", 0, source, bytes(4))
+            struct.pack("=Qii", 28, socket.IPPROTO_IP, IP_PKTINFO) + struct.pack("=i4s4s4x", 0, source, bytes(4))
         )
         kept += [payload, vector, control]
-        one.header = _Header(
-            ctypes.addressof(target), 16, ctypes.addressof(vector), 1, ctypes.addressof(control), 32, 0
-        )
+        one.header = Header(ctypes.addressof(target), 16, ctypes.addressof(vector), 1, ctypes.addressof(control), 32, 0)
     libc = ctypes.CDLL(None)
     sent, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:

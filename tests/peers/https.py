@@ -58,8 +58,10 @@ def trusting(ca_pem: str | None) -> ssl.SSLContext:
 
 
 def open_connection(target: tuple[str, int]) -> socket.socket:
-    """A TCP connection with the harness's timeout."""
-    return socket.create_connection(target, timeout=_TIMEOUT)
+    """A TCP connection with the harness's timeout. Without TCP_NODELAY a request waits 40 ms for an acknowledgement."""
+    connection = socket.create_connection(target, timeout=_TIMEOUT)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ One core floods, the other serves, and a prober from a network of its own asks l
 """
 
 import os
+import random
+import re
 import socket
 import subprocess
 import sys
@@ -114,6 +116,33 @@ def _flood_briefly(kind: str, port: int, prefixes: int) -> None:
 
 
 @pytest.mark.timeout(900)
+def test_a_day_leaves_the_memory_as_it_was(root: Path) -> None:
+    """1,000,000 questions, none of them lost, and 50,000 pairs of present and clean-up.
+
+    What is bounded by number (the table, the history) is filled before, as far as a short while fills it.
+    """
+    with authority.running(root) as server:
+        _live(root, server, pairs=1_000, rounds=10)
+        before = memory(server)
+        for _ in range(2):
+            _live(root, server, pairs=25_000, rounds=50)
+        growth = memory(server) - before
+    assert growth < MOST_GROWTH, f"{growth} octets"
+
+
+def _live(root: Path, server: Launched, *, pairs: int, rounds: int) -> None:
+    """Pairs over the challenge socket, and meanwhile `rounds` times 10,000 questions."""
+    asked = [APEX if number % 2 else f"{random.getrandbits(32):x}.{APEX}" for number in range(10_000)]
+    (root / "questions").write_text("".join(f"{name} TXT\n" for name in asked))
+    argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(authority.port_of(server)), "-d", str(root / "questions")]
+    questions = subprocess.Popen([*argv, "-n", str(rounds), "-q", "50"], stdout=subprocess.PIPE, text=True)
+    for number in range(pairs):
+        for verb in ("present", "cleanup"):
+            authority.present(root, APEX, f"{number:043}", verb)
+    report, _ = questions.communicate(timeout=300)
+    assert re.search(rf"Queries completed:\s+{rounds * 10_000} ", report), report
+
+
 def test_values_survive_a_kill_and_the_serial_rises(root: Path) -> None:
     """SIGKILL between `present` and validation loses nothing."""
     with authority.running(root) as server:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import dns.edns
 import pytest
 
+from appliance.adapters.challenge_files import HISTORY
 from appliance.adapters.dns import DnsServer
 from tests.peers import addresses, appliance, authority
 from tests.peers.appliance import Appliance, MakeAppliance
@@ -95,14 +96,27 @@ def _rcode(zone: str) -> int:
     return ask(question(zone, "SOA"), addresses.GATEWAY)[3] & 15
 
 
-def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance) -> None:
-    """Valid questions from two thousand networks: operators are told what goes on, and others are answered."""
+def test_the_history_outlives_the_control_plane(new_appliance: MakeAppliance) -> None:
+    """SIGKILL some seconds after a challenge: who fetched it is what an operator wants to know then."""
+    server = new_appliance(settings(extra_zones=[])).start()
+    present(server)
+    ask(question(APEX), addresses.GATEWAY)
+    stored = server.root / "state" / HISTORY
+    server.program.until(lambda: "fetched" in stored.read_text(), "the history is stored", seconds=30)
+    server.until_replaced("gateway", server.kill_program("gateway"))
+    (entry,) = server.must("challenges")
+    assert (entry["challenge"]["value"], entry["state"], entry["fetch_count"]) == (VALUE, "fetched", 1)
+
+
+@pytest.mark.parametrize("kind", ["valid", "random", "garbage", "syn", "idle"])
+def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance, kind: str) -> None:
+    """Datagrams from 2000 networks, or connections: operators are told what goes on, and others are answered."""
     listen = [f"{addresses.GATEWAY}:53", f"127.0.0.1:{FLOODED_PORT}"]
     server = new_appliance(settings(extra_zones=[authority.APEX], listen=listen, nsid="gateway-1")).start()
     present(server)
     with_nsid = question(APEX, payload=1232, options=(dns.edns.NSIDOption(b""),))
     assert b"gateway-1" in ask(with_nsid, addresses.GATEWAY), "RFC 5001"
-    argv = [sys.executable, "-m", "tests.peers.floods", "valid", str(FLOODED_PORT), "6", "2000"]
+    argv = [sys.executable, "-m", "tests.peers.floods", kind, str(FLOODED_PORT), "6", "2000"]
     flood = subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     told: list[dict[str, Any]] = []
     while flood.poll() is None:
@@ -110,8 +124,13 @@ def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance) 
         assert VALUE.encode() in ask(question(APEX), addresses.GATEWAY)
     assert int(flood.communicate()[0]) > 1000
     assert len(told) > 1
-    last = server.must("status")["dns"]
-    assert last["rate_limited"]["dropped"] > told[0]["rate_limited"]["dropped"]
+    if kind in ("valid", "random"):
+        _check_told(told[0], server.must("status")["dns"])
+
+
+def _check_told(first: dict[str, Any], last: dict[str, Any]) -> None:
+    """Whether an operator sees the flood in what `gateway status` says of DNS, at first and at last."""
+    assert last["rate_limited"]["dropped"] > first["rate_limited"]["dropped"]
     assert any(line["transport"] == "udp" and line["count"] > 1000 for line in last["queries"]), last
     assert 0 < last["latency"]["udp"]["mean"] <= last["latency"]["udp"]["slowest"]
 

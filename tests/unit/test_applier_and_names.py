@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.control import lookups as lookups_module
+from appliance.model import askings
 from appliance.model.errors import NotFound, Unavailable
 from appliance.model.standings import CertificateState, State
 from tests.fakes import until
@@ -18,8 +18,8 @@ SHOP = "shop.customer.com"
 
 @pytest.fixture
 def plane(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plane]:
-    monkeypatch.setattr(lookups_module, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(lookups_module, "_SETTLED_SECONDS", 0.01)
+    monkeypatch.setattr(askings, "_WRONG_SECONDS", 0.01)
+    monkeypatch.setattr(askings, "_SETTLED_SECONDS", 0.01)
     plane = Plane()
     plane.start()
     yield plane

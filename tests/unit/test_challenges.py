@@ -16,7 +16,7 @@ from appliance.model.challenges import (
     next_serial,
 )
 from appliance.model.errors import InvalidInput, Refused, Unavailable
-from appliance.model.histories import LONGEST, MOST_FETCHES, Fetch, History
+from appliance.model.histories import LONGEST, MOST_FETCHES, Entry, Fetch, History
 from appliance.model.zones import Zone
 from tests.fakes import FakeAuthority, FakeChallengeStore
 
@@ -99,6 +99,7 @@ class Recorder:
     def __init__(self, serial: int = 0, kept: Iterable[Challenge] = ()) -> None:
         self.events: list[tuple[object, ...]] = []
         self.kept = (serial, tuple(kept))
+        self.history: tuple[Entry, ...] = ()
         self.seen: list[Fetch] = []
         self.is_full = False
 
@@ -123,6 +124,15 @@ class Recorder:
             raise Unavailable("no space left")
         self.kept = (serial, tuple(challenges))
         self.events.append(("save", serial, *(one.value for one in self.kept[1])))
+
+    def load_history(self) -> Sequence[Entry]:
+        return self.history
+
+    def save_history(self, entries: Iterable[Entry]) -> None:
+        if self.is_full:
+            raise Unavailable("no space left")
+        self.history = tuple(entries)
+        self.events.append(("save history", *(one.state for one in self.history)))
 
 
 class Clock:
@@ -197,7 +207,7 @@ def test_expiry_takes_the_value_from_authority_and_store(
     challenges.present(NAME, "v", "me")
     clock.now += LIFETIME_SECONDS
     challenges.expire()
-    assert outside.events[-2][2] == {}
+    assert outside.events[-3][2] == {}
     assert outside.kept[1] == ()
     assert [entry.state for entry in challenges.history()] == ["expired"]
 
@@ -214,6 +224,44 @@ def test_the_history_tells_who_presented_who_fetched_and_how_it_ended(
     assert (entry.challenge.by, entry.challenge.presented) == ("uid 0 pid 1", 1000.0)
     assert entry.fetches == (Fetch(NAME, 1000.5, "192.0.2.1"),)
     assert (entry.state, entry.ended) == ("cleaned up", 1001.0)
+
+
+def test_the_history_is_stored_by_the_housekeeping_when_it_changed(challenges: Challenges, outside: Recorder) -> None:
+    """No hook waits for it."""
+    challenges.present(NAME, "v", "me")
+    outside.events.clear()
+    outside.seen = [Fetch(NAME, 1000.5, "192.0.2.1")]
+    for _ in range(3):
+        challenges.expire()
+    assert outside.events == [("save history", "fetched")]
+    challenges.clean_up(NAME, "v", "me")
+    outside.events.clear()
+    challenges.expire()
+    assert outside.events == [("save history", "cleaned up")]
+
+
+def test_a_new_process_goes_on_with_the_history(outside: Recorder, clock: Clock) -> None:
+    """Also where the process before was killed in the seconds between a change and the housekeeping."""
+    fetches = (Fetch(NAME, 901.0, "192.0.2.1"),)
+    outside.history = (
+        Entry(challenge("ended", presented=800.0), "cleaned up", fetches, 1, 810.0),
+        Entry(challenge("alive", presented=900.0), "fetched", fetches, 1),
+        Entry(challenge("cleaned up meanwhile", presented=900.0), "fetched", fetches, 1),
+        Entry(challenge("expired meanwhile", presented=-9000.0)),
+    )
+    alive, old = outside.history[1].challenge, outside.history[3].challenge
+    outside.kept = (5, (old, alive, challenge("presented meanwhile", presented=902.0)))
+    use_case = Challenges(outside, outside, clock)
+    assert [(one.challenge.value, one.state, one.ended, one.fetch_count) for one in use_case.history()] == [
+        ("ended", "cleaned up", 810.0, 1),
+        ("alive", "fetched", None, 1),
+        ("cleaned up meanwhile", "gone", 1000.0, 1),
+        ("expired meanwhile", "expired", 1000.0, 0),
+        ("presented meanwhile", "presented", None, 0),
+    ]
+    outside.events.clear()
+    use_case.expire()
+    assert outside.events == [("save history", "cleaned up", "fetched", "gone", "expired", "presented")]
 
 
 def test_the_history_keeps_the_last_200_and_counts_more_fetches_than_it_keeps() -> None:
@@ -237,6 +285,11 @@ class FullStore(FakeChallengeStore):
             raise Unavailable("no space left on device")
         super().save(serial, challenges)
 
+    def save_history(self, entries: Iterable[Entry]) -> None:
+        if self.is_full:
+            raise Unavailable("no space left on device")
+        super().save_history(entries)
+
 
 def test_a_full_disk_does_not_silence_the_authority() -> None:
     """Only who waits for an answer is told; zones and expiry go on, and what was not stored is stored later."""
@@ -253,3 +306,4 @@ def test_a_full_disk_does_not_silence_the_authority() -> None:
     challenges.expire()
     assert challenges.trouble() is None
     assert [challenge.value for challenge in store.saved[1]] == ["value"]
+    assert [entry.challenge.value for entry in store.history] == ["value"]

@@ -45,6 +45,13 @@ STATUS = {
     "workloads": {"pending": 0, "applied": 1, "quarantined": 0},
     "zones": ["_acme-challenge.gw.example.com"],
 }
+CHALLENGE: dict[str, Any] = {
+    "challenge": {"name": "_acme-challenge.gw.example.com", "value": "v", "presented": 1000.0, "by": "uid 0 pid 7"},
+    "state": "cleaned up",
+    "fetches": [{"name": "_acme-challenge.gw.example.com", "at": 1001.0, "source": "192.0.2.1"}],
+    "fetch_count": 4,
+    "ended": 1010.0,
+}
 
 
 class AdminServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -212,6 +219,11 @@ def test_deleting_what_is_not_there_is_fine(
     assert main(["route", "delete", "blog", *extra]) == code
 
 
+def as_answered(arguments: Sequence[str], answer: Any) -> Any:
+    """The API's own form of what is shown: a listing comes in pages."""
+    return {"workloads": answer, "next": None} if list(arguments) == ["route", "list"] else answer
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
@@ -227,7 +239,7 @@ def test_deleting_what_is_not_there_is_fine(
 def test_json_is_the_answer_as_it_came(
     admin: AdminServer, arguments: list[str], answer: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    admin.answer = answer
+    admin.answer = as_answered(arguments, answer)
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == answer
 
@@ -242,12 +254,22 @@ def test_json_is_the_answer_as_it_came(
         (["status"], STATUS, ["healthy", "traefik: RUNNING (pid 7)", "notice: look here", "1 applied"]),
         (["route", "delete", "x"], {"id": "x", "existed": False, "gone": True}, ["x was not there"]),
         (["challenges"], [], ["no challenges yet"]),
+        (
+            ["challenges"],
+            [CHALLENGE],
+            [
+                "1970-01-01 00:16:40  _acme-challenge.gw.example.com  presented by uid 0 pid 7",
+                "1970-01-01 00:16:41  fetched by 192.0.2.1",
+                "and 3 times more",
+                "1970-01-01 00:16:50  cleaned up",
+            ],
+        ),
     ],
 )
 def test_people_are_told_in_words(
     admin: AdminServer, arguments: list[str], answer: Any, words: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    admin.answer = answer
+    admin.answer = as_answered(arguments, answer)
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert [word for word in words if word not in out] == []

@@ -35,7 +35,8 @@ class Bench:
     def __init__(self) -> None:
         self.files = FakeRouteFiles()
         self.traefik = FakeTraefik(self.files)
-        self.confirmation = Confirmation(self.traefik)
+        self.now = 1000.0
+        self.confirmation = Confirmation(self.traefik, lambda: self.now)
         self.lock = threading.Condition()
 
     def write(self, *decisions: Decision) -> None:
@@ -50,6 +51,13 @@ class Bench:
 
     def ask(self) -> None:
         self.answers = self.confirmation.ask(self.lock)
+
+    def after(self, seconds: float) -> None:
+        """Ask now and then, until so much time has passed."""
+        for _ in range(4):
+            self.ask()
+            self.now += seconds / 4
+        self.ask()
 
     def state(self, identity: str = "blog") -> tuple[State, str]:
         standing = self.confirmation.standing(identity)
@@ -213,3 +221,123 @@ def test_pauses_grow_up_to_half_a_second_and_begin_anew(bench: Bench) -> None:
     bench.traefik.silent = False
     bench.ask()
     assert bench.confirmation.pause() > 60
+
+
+@pytest.mark.parametrize("hidden", ["blog-route", "blog"], ids=["router", "service"])
+def test_what_traefik_does_not_report_for_long_is_overdue(bench: Bench, hidden: str) -> None:
+    bench.traefik.hidden = {hidden}
+    bench.write(decision("blog"), decision("shop"))
+    bench.after(4.5)
+    assert bench.confirmation.overdue() == frozenset()
+    bench.after(1)
+    assert bench.confirmation.overdue() == {"blog"}
+    bench.traefik.hidden.clear()
+    bench.ask()
+    assert bench.confirmation.overdue() == frozenset()
+
+
+def test_the_more_routes_the_longer_traefik_may_take(bench: Bench) -> None:
+    bench.traefik.hidden = {"w0-route"}
+    bench.write(*(decision(f"w{number}") for number in range(200)))
+    bench.ask()
+    bench.now += 5.1
+    bench.ask()
+    assert bench.confirmation.overdue() == frozenset()
+    bench.now += 0.2
+    bench.ask()
+    assert bench.confirmation.overdue() == {"w0"}
+
+
+def test_the_time_in_which_traefik_does_not_answer_does_not_count(bench: Bench) -> None:
+    """It is restarted, and begins from nothing: whatever it has not read yet is not overdue."""
+    bench.traefik.hidden = {"blog-route"}
+    bench.write(decision("blog"))
+    bench.after(4)
+    bench.traefik.silent = True
+    bench.after(60)
+    assert bench.confirmation.overdue() == frozenset()
+    bench.traefik.silent = False
+    bench.after(4.5)
+    assert bench.confirmation.overdue() == frozenset()
+    bench.after(1)
+    assert bench.confirmation.overdue() == {"blog"}
+
+
+def test_what_was_applied_and_is_missing_now_is_overdue_after_the_same_time(bench: Bench) -> None:
+    bench.write(decision("blog"))
+    bench.ask()
+    bench.after(60)
+    bench.traefik.hidden = {"blog-route"}
+    bench.confirmation.doubt_all()
+    bench.after(4.5)
+    assert bench.confirmation.overdue() == frozenset()
+    bench.after(1)
+    assert bench.confirmation.overdue() == {"blog"}
+
+
+def passed_over_after(bench: Bench, seconds: float) -> list[str]:
+    bench.after(seconds)
+    return sorted(bench.confirmation.passed_over())
+
+
+def test_a_router_that_is_missing_although_later_ones_were_read_is_passed_over(bench: Bench) -> None:
+    """It cannot be that Traefik is slow, or that nothing in its directory can be read."""
+    bench.traefik.hidden = {"blog-route"}
+    bench.write(decision("blog"))
+    assert passed_over_after(bench, 60) == []
+    bench.traefik.freeze()
+    bench.write(decision("blog"), decision("shop"))
+    bench.ask()
+    bench.traefik.thaw()
+    assert passed_over_after(bench, 4.5) == []
+    assert passed_over_after(bench, 1) == ["blog"]
+    assert bench.confirmation.passed_over() == {
+        "blog": "Traefik does not have the router yet, although it has read what was written after it"
+    }
+
+
+def test_what_was_read_before_it_was_missed_proves_nothing(bench: Bench) -> None:
+    """A Traefik that was restarted unseen has read nothing yet."""
+    bench.write(decision("blog"))
+    bench.traefik.freeze()
+    bench.write(decision("blog"), decision("shop"))
+    bench.ask()
+    bench.traefik.thaw()
+    bench.ask()
+    bench.traefik.hidden = {"blog-route", "shop-route"}
+    bench.confirmation.doubt_all()
+    assert passed_over_after(bench, 60) == []
+
+
+def test_a_traefik_that_reads_nothing_any_more_passes_nobody_over(bench: Bench) -> None:
+    bench.write(decision("old"))
+    bench.ask()
+    bench.traefik.freeze()
+    bench.write(decision("old"), *(decision(f"w{number}") for number in range(5)))
+    assert passed_over_after(bench, 60) == []
+    assert bench.confirmation.overdue() == {f"w{number}" for number in range(5)}
+
+
+def test_an_update_that_is_back_where_it_was_proves_nothing(bench: Bench) -> None:
+    """Traefik reports it as rendered without having read it."""
+    bench.write(decision("shop"))
+    bench.ask()
+    bench.traefik.freeze()
+    bench.write(decision("shop"), decision("blog"))
+    bench.write(decision("shop", "http://10.9.9.9"), decision("blog"))
+    bench.write(decision("shop"), decision("blog"))
+    assert passed_over_after(bench, 60) == []
+
+
+def test_a_traefik_that_is_silent_after_it_read_has_to_prove_it_anew(bench: Bench) -> None:
+    bench.traefik.hidden = {"blog-route"}
+    bench.write(decision("blog"))
+    bench.traefik.freeze()
+    bench.write(decision("blog"), decision("shop"))
+    bench.ask()
+    bench.traefik.thaw()
+    bench.ask()
+    bench.traefik.silent = True
+    bench.ask()
+    bench.traefik.silent = False
+    assert passed_over_after(bench, 60) == []

@@ -1,6 +1,5 @@
 """The documents say what is so: commands parse, settings load, tables match the code, links lead somewhere."""
 
-import ast
 import configparser
 import dataclasses
 import json
@@ -9,17 +8,20 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pytest
 import yaml
 from pydantic import BaseModel
 
 from appliance import cli, settings
+from appliance.adapters.admin import assembly
 from appliance.cli import starting, verbs
 from appliance.cli.arguments import parser
+from appliance.control import events
+from appliance.control.gateway import Gateway
 from appliance.launch import guard
-from appliance.model import backends, documents, fragments, workloads
+from appliance.model import backends, documents, fragments, measures, workloads
 from appliance.model.challenges import Challenge
 from appliance.model.histories import Entry, Fetch
 from appliance.model.standings import Certificate, CertificateState, Standing, State, WorkloadView
@@ -225,6 +227,8 @@ def test_the_default_in_a_row_is_the_default(key: str, row: list[str]) -> None:
 
 
 OTHER_VALUES: Final[dict[str, Any]] = {
+    "admin.listen": "127.0.0.1:9090",
+    "admin.token_file": "tokens",
     "broker": "unix:///run/redis.sock",
     "zbus.workers": 2,
     "zbus.patience": "5s",
@@ -258,11 +262,19 @@ OTHER_VALUES: Final[dict[str, Any]] = {
     "backends.allow_hostnames": True,
     "backends.allow": ["10.0.0.0/8"],
     "backends.deny": ["10.0.0.0/8"],
+    "certificates.grace": "2d",
+    "certificates.quiet_hour": 4,
+    "certificates.warn_days": 20,
+    "acme.orders_per_hour": 20,
+    "alerts.webhook": "https://alerts.example.com/hook",
+    "alerts.secret": "a secret",
+    "alerts.command": "/usr/local/bin/alert --now",
     "traefik.binary": "/usr/bin/traefik",
     "traefik.api": "127.0.0.1:9099",
     "traefik.metrics": "127.0.0.1:9082",
     "traefik.fast_proxy": True,
     "traefik.access_log": True,
+    "log.format": "text",
 }
 """A value for every setting with an effect, other than its default."""
 
@@ -271,10 +283,12 @@ OTHER_VALUES: Final[dict[str, Any]] = {
 def test_the_row_says_what_a_change_costs(key: str, row: list[str]) -> None:
     """`Traefik` is said exactly where the static configuration changes, `control plane` where it is read once."""
     taken_over = row[3]
-    if taken_over == "no effect" or row[2] == "required" or key == "traefik.binary":
+    if row[2] == "required" or key == "traefik.binary":
         return
     base = {"public": {"domains": ["gw.example.com"]}}
     sections = nested(key, OTHER_VALUES[key])
+    if key == "admin.listen":
+        sections["admin"]["token_file"] = OTHER_VALUES["admin.token_file"]  # it is nothing without
     before, after = (
         with_public(base),
         with_public({**base, "public": {**base["public"], **sections.pop("public", {})}, **sections}),
@@ -283,19 +297,6 @@ def test_the_row_says_what_a_change_costs(key: str, row: list[str]) -> None:
     root = Path("/root-of-this-test")
     assert (static.text(before, root) != static.text(after, root)) == taken_over.startswith("Traefik")
     assert (meaning.read_once(before) != meaning.read_once(after)) == taken_over.endswith("control plane")
-
-
-def test_what_has_no_effect_is_not_read() -> None:
-    """Whoever gives such a setting its effect also takes `no effect` out of its row."""
-    idle = {key for key, row in settings_rows().items() if row[3] == "no effect" and "." in key}
-    assert idle
-    reads = set()
-    for path in ROOT.glob("appliance/**/*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
-                reads.add(f"{node.value.attr}.{node.attr}")
-    assert "challenge.uids" in reads
-    assert not idle & reads
 
 
 def test_every_forbidden_network_is_listed() -> None:
@@ -336,6 +337,48 @@ def test_the_json_of_records_and_challenges_has_these_keys() -> None:
     assert list(entry["challenge"]) == ["name", "value", "presented", "by"]
     assert set(entry["challenge"]) == {field.name for field in dataclasses.fields(Challenge)}
     assert list(entry["fetches"][0]) == [field.name for field in dataclasses.fields(Fetch)]
+
+
+def test_every_metric_has_its_row() -> None:
+    """Name, type, labels and meaning in the table are those of the catalogue, in its order."""
+    table = [(code(row[0])[0], row[1], tuple(code(row[2])), row[3]) for row in rows(OPERATIONS, "Metrics")]
+    assert table == [(name, one.kind.value, one.labels, one.help) for name, one in measures.CATALOGUE.items()]
+
+
+def test_the_dashboard_shows_what_there_is() -> None:
+    """Every metric that Grafana would ask for is in the catalogue, with the labels it is grouped by."""
+    text = (ROOT / "docs/grafana-dashboard.json").read_text(encoding="utf-8")
+    panels = json.loads(text)["panels"]
+    asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    used = {name for expression in asked for name in re.findall(r"gateway_\w+", expression)}
+    known = set(measures.CATALOGUE)
+    known |= {f"{name}{end}" for name in measures.CATALOGUE for end in ("_bucket", "_sum", "_count")}
+    assert len(asked) >= 10
+    assert used
+    assert used <= known
+    for expression in asked:
+        grouped = {label for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(", ")}
+        labels = {
+            label
+            for name, one in measures.CATALOGUE.items()
+            if name in expression
+            for label in (*one.labels, "le", "instance")
+        }
+        assert grouped <= labels, expression
+
+
+def test_every_kind_of_event_has_its_row() -> None:
+    """No event comes that is not explained."""
+    assert {code(row[0])[0] for row in rows(OPERATIONS, "Events")} == events.KINDS
+
+
+def test_every_route_has_its_row() -> None:
+    """The table of the admin API has every route of its document but the document itself."""
+    app = assembly.rooms(cast(Gateway, None))
+    documented = {f"{method.upper()} {path}" for path, item in app.openapi()["paths"].items() for method in item} - {
+        "GET /openapi.json"
+    }
+    assert {code(row[0])[0] for row in rows(OPERATIONS, "Admin API")} == documented
 
 
 def anchors(path: Path) -> set[str]:

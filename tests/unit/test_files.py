@@ -90,7 +90,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("appliance.adapters.files.directories._open_without_waiting", refuse)
+    monkeypatch.setattr("appliance.directories._open_without_waiting", refuse)
     assert only(tmp_path) == "odd.yaml cannot be read: Permission denied"
 
 
@@ -154,6 +154,24 @@ def test_a_missing_directory_is_no_empty_one(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="is gone: bring it back"):
         files.load()
     with pytest.raises(Unavailable, match="is gone: bring it back"):
+        files.read(["blog"])
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(116, "Stale file handle")])
+def test_a_directory_that_cannot_be_read_is_no_empty_one(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network filesystem's server that is away takes no route along."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    files = WorkloadFiles(tmp_path)
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(Unavailable, match=str(error.strerror)):
+        files.load()
+    monkeypatch.setattr("appliance.directories.entry", refuse)
+    with pytest.raises(Unavailable, match="the routes are kept"):
         files.read(["blog"])
 
 

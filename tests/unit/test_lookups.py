@@ -2,12 +2,14 @@
 
 import ipaddress
 import queue
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from appliance.control import lookups
 from appliance.control.lookups import Watch
+from appliance.model import askings
 from appliance.model.errors import NotFound, Unavailable
 from appliance.model.resolution import Resolution
 from tests.fakes import PATIENCE_SECONDS, FakeLookups, until
@@ -39,8 +41,9 @@ def start() -> Iterator[Start]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is asked for again and again, without a pause."""
-    monkeypatch.setattr(lookups, "_SETTLED_SECONDS", 0.0)
-    monkeypatch.setattr(lookups, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(askings, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(askings, "_WRONG_SECONDS", 0.0)
+    monkeypatch.setattr(askings, "_WRONG_PER_SECOND", 1e9)
 
 
 def told(changes: Changes, *hosts: str) -> None:
@@ -123,6 +126,48 @@ def test_what_nobody_could_say_is_known_as_uncertain(start: Start) -> None:
     watch.watch(["a.org"], HERE)
     told(changes, "a.org")
     assert watch.known() == {"a.org": Resolution(frozenset(), "nobody answered", is_certain=False)}
+
+
+class HoledLookups(FakeLookups):
+    """Some hosts' name servers are black holes: a look-up takes until the test ends."""
+
+    def __init__(self, answers: dict[str, frozenset[Any]], holes: set[str]) -> None:
+        super().__init__(answers)
+        self.holes = holes
+        self.release = threading.Event()
+
+    def addresses(self, host: str) -> frozenset[Any]:
+        if host in self.holes:
+            self.asked.append(host)
+            self.release.wait(PATIENCE_SECONDS)
+            raise SILENCE
+        return super().addresses(host)
+
+
+def test_hosts_that_nobody_answers_for_delay_nobody_else(start: Start) -> None:
+    """A look-up that hangs holds up no answer to another one, and all that hang together never take every place."""
+    holes = {f"hole{number}.org" for number in range(100)}
+    fake = HoledLookups({"a.org": THERE}, holes)
+    watch, changes = start(fake)
+    watch.watch(["a.org"], HERE)
+    told(changes, "a.org")
+    watch.watch(["a.org", *holes], HERE)
+    until(lambda: len(fake.asked) == 1 + askings.MOST_SLOW)
+    watch.watch(["a.org", "b.org", *holes], HERE)
+    assert watch.answer("a.org") == Resolution(THERE, None)
+    fake.release.set()
+    told(changes, "b.org", *holes)
+
+
+def test_a_look_up_that_fails_in_an_unknown_way_is_told() -> None:
+    failures: queue.Queue[BaseException] = queue.Queue()
+    fake = FakeLookups()
+    fake.addresses = lambda host: 1 // 0  # type: ignore[method-assign,return-value,assignment]
+    watch = Watch(fake, lambda _: None)
+    watch.start(failures.put)
+    watch.watch(["a.org"], HERE)
+    assert isinstance(failures.get(timeout=PATIENCE_SECONDS), ZeroDivisionError)
+    watch.stop()
 
 
 def test_stopping_may_be_repeated_and_needs_no_start() -> None:

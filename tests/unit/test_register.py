@@ -187,6 +187,30 @@ def test_what_the_proxy_will_not_take_is_out_until_it_changes() -> None:
     assert "a" not in found.refused
 
 
+def test_a_backends_new_address_is_a_changed_input_and_ends_a_rejection() -> None:
+    found = register([name("a", "blog", "http://app.internal"), name("b", "b")])
+    found.resolve({"app.internal": Resolution(SERVER, None)}, {"app.internal"})
+    found.reject("a", "invalid something", None)
+    found.reject("b", "invalid other", None)
+    assert set(found.refused) == {"a", "b"}
+    elsewhere = frozenset({ipaddress.ip_address("10.0.0.2")})
+    assert found.resolve({"app.internal": Resolution(elsewhere, None)}, {"app.internal"}) == {"a"}
+    assert set(found.refused) == {"b"}
+    assert [server.host for server in found.routes["a"].servers] == ["10.0.0.2"]
+
+
+def test_what_is_forgiven_is_tried_again_and_gets_its_host_only_while_it_is_free() -> None:
+    found = register([name("a", "blog")])
+    found.reject("a", "invalid something", None)
+    assert found.forgive({"a", "nobody"}) == {"a", "nobody"}
+    assert list(found.routes) == ["a"]
+    found.reject("a", "invalid something", None)
+    found.update({"b": desired(name("b", "blog"), 9.0)})
+    found.forgive({"a"})
+    assert found.holders == {"blog.gw.example.com": "b"}
+    assert isinstance(found.refused["a"], Conflict)
+
+
 def test_two_versions_that_are_rejected_do_not_take_turns() -> None:
     good, bad = name("a", "blog"), name("a", "blog", "http://10.9.9.9")
     found = register([bad])

@@ -29,6 +29,7 @@ acme:
   certificate_hours: 2160
   propagation_check: authoritative
   rate_limit_pause: 1h
+  orders_per_hour: 90
 dns:
   listen: ["0.0.0.0:53", "[::]:53"]
   challenge_labels: ["_acme-challenge", "__acme-challenge"]
@@ -44,6 +45,7 @@ alerts: {webhook: "https://alerts.example/hook", secret: word, command: /usr/loc
 zbus: {workers: 1, patience: 20s}
 admin: {listen: "127.0.0.1:8090", token_file: /etc/gateway/token}
 broker: unix:///var/run/redis.sock
+log: {format: json}
 traefik: {binary: traefik, api: "127.0.0.1:8099", metrics: "127.0.0.1:8082", fast_proxy: false, access_log: false}
 """
 

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
-from appliance.launch import traefik
-from appliance.launch.traefik import Store
+from appliance.launch import stores, traefik
 from appliance.layout import Root
 from appliance.render import dynamic
+from tests import stored
 
-GOOD = {"resolver": {"Account": {"Email": "a@example.com"}, "Certificates": None}}
+GOOD = stored.document()
 SEALED = dynamic.text({"http": {}})
 
 
 @pytest.fixture(autouse=True)
 def _quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traefik, "_ACCOUNT_KEY_BITS", 1024)
+    monkeypatch.setattr(stores, "_ACCOUNT_KEY_BITS", 1024)
 
 
 @pytest.fixture
@@ -168,8 +168,7 @@ def test_starting_is_preparing_and_becoming_traefik(root: Root, monkeypatch: pyt
     assert (root.traefik / "acme.json").exists()
 
 
-def test_an_account_is_a_key_that_nobody_has_registered(root: Root) -> None:
-    found = traefik.account(Store("resolver", root.traefik / "acme.json", "ops@example.com"))
-    other = traefik.account(Store("resolver", root.traefik / "acme.json", "ops@example.com"))
-    assert found["resolver"]["Account"]["Registration"] is None
-    assert found["resolver"]["Account"]["PrivateKey"] != other["resolver"]["Account"]["PrivateKey"]
+def test_an_account_is_a_key_that_nobody_has_registered() -> None:
+    found, other = stores.account("ops@example.com"), stores.account("ops@example.com")
+    assert (found["Email"], found["Registration"]) == ("ops@example.com", None)
+    assert found["PrivateKey"] != other["PrivateKey"]

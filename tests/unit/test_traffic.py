@@ -100,11 +100,12 @@ def test_a_deleted_workload_counts_to_its_end_and_comes_back_with_its_totals() -
     ledger = scraped(followed(Ledger(), {ID: HTTP}, (), "", 0.0), page(1, 10))
     gone = followed(ledger, {}, (), "", 100.0)
     assert gone.accounts[ID].deleted == 100.0
-    assert awaits_farewell(gone, {})
+    assert awaits_farewell(gone, {}, [ID])
     late = scraped(gone, page(1, 15))
     assert late.accounts[ID].request_bytes == 15
     parted = scraped(late, empty(1))
-    assert not awaits_farewell(parted, {})
+    assert not awaits_farewell(parted, {}, [ID])
+    assert not awaits_farewell(gone, {}, ["another"])
     back = scraped(followed(parted, {ID: HTTP}, (), "", 200.0), page(1, 15))
     assert (back.accounts[ID].request_bytes, back.accounts[ID].deleted) == (30, None)
 

@@ -23,11 +23,11 @@ SOURCE = 32
 """Octets per source address: a sockaddr_in6 has 28."""
 _CONTROL = 64
 _PATIENCE_MS = 20
-_IP_PKTINFO = 8  # linux/in.h; not in `socket`
+IP_PKTINFO = 8  # linux/in.h; not in `socket`
 _ANY_INTERFACE = memoryview(array("I", [0] * SIZE))
 
 
-class _Header(ctypes.Structure):
+class Header(ctypes.Structure):
     """`struct msghdr`, recvmsg(2)."""
 
     _fields_ = (
@@ -41,13 +41,13 @@ class _Header(ctypes.Structure):
     )
 
 
-class _Message(ctypes.Structure):
+class Message(ctypes.Structure):
     """`struct mmsghdr`, recvmmsg(2)."""
 
-    _fields_ = (("header", _Header), ("octets", ctypes.c_uint))
+    _fields_ = (("header", Header), ("octets", ctypes.c_uint))
 
 
-class _Vector(ctypes.Structure):
+class Vector(ctypes.Structure):
     """`struct iovec`, readv(2)."""
 
     _fields_ = (("base", ctypes.c_void_p), ("octets", ctypes.c_size_t))
@@ -75,14 +75,14 @@ class Batch:
         self.slots = mmap.mmap(-1, SIZE * SLOT)
         self._sources = mmap.mmap(-1, SIZE * SOURCE)
         self._controls = mmap.mmap(-1, SIZE * _CONTROL)
-        headers, vectors = bytearray(SIZE * ctypes.sizeof(_Message)), bytearray(SIZE * ctypes.sizeof(_Vector))
-        self._messages = (_Message * SIZE).from_buffer(headers)
-        self._vectors = (_Vector * SIZE).from_buffer(vectors)
+        headers, vectors = bytearray(SIZE * ctypes.sizeof(Message)), bytearray(SIZE * ctypes.sizeof(Vector))
+        self._messages = (Message * SIZE).from_buffer(headers)
+        self._vectors = (Vector * SIZE).from_buffer(vectors)
         self._lay_out(28 if is_ipv6 else 16, _ask_for_destination(sock))
         self._starts = [ctypes.addressof(message) for message in self._messages]
         # Whole columns of the structures, read and written by one slice each.
-        self._received = memoryview(headers).cast("I")[_Message.octets.offset // 4 :: ctypes.sizeof(_Message) // 4]
-        self._lengths = memoryview(vectors).cast("L")[_Vector.octets.offset // 8 :: ctypes.sizeof(_Vector) // 8]
+        self._received = memoryview(headers).cast("I")[Message.octets.offset // 4 :: ctypes.sizeof(Message) // 4]
+        self._lengths = memoryview(vectors).cast("L")[Vector.octets.offset // 8 :: ctypes.sizeof(Vector) // 8]
         self._full = memoryview(array("L", [SLOT] * SIZE))
         interface = socket.CMSG_LEN(0) + (16 if is_ipv6 else 0)  # of in6_pktinfo and in_pktinfo
         self._interfaces = memoryview(self._controls).cast("I")[interface // 4 :: _CONTROL // 4]
@@ -159,5 +159,5 @@ def _ask_for_destination(sock: socket.socket) -> int:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         return socket.CMSG_SPACE(20)  # in6_pktinfo
-    sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     return socket.CMSG_SPACE(12)  # in_pktinfo

@@ -5,6 +5,7 @@ from one generation, and `publish` is in force for every question sent after it 
 """
 
 import contextlib
+import functools
 import ipaddress
 import socket
 import threading
@@ -67,12 +68,16 @@ class DnsServer:
             self._replace(self._contents.with_values(serial, values))
 
     def fetches(self) -> Sequence[Fetch]:
-        """The queries answered with TXT values since the last call, oldest first; of more than 4096 the last."""
+        """The queries answered with TXT values since the last call, oldest first; of more than 4096 the last.
+
+        Under a flood most of them say the same: each name and each address is spelled out once, and kept once.
+        """
+        name_of, address_of = functools.cache(plain_text), functools.cache(_shown_address)
         fetches = []
         with contextlib.suppress(IndexError):
             while True:
                 at, source, name = self._sightings.popleft()
-                fetches.append(Fetch(plain_text(name), at, str(ipaddress.ip_address(source))))
+                fetches.append(Fetch(name_of(name), at, address_of(source)))
         return fetches
 
     def counters(self) -> Counters:
@@ -138,3 +143,7 @@ class DnsServer:
         except Exception:
             log.exception("thread ended by surprise", thread=name)
             self._failed(name)
+
+
+def _shown_address(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))

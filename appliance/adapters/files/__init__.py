@@ -1,8 +1,7 @@
 """The files under the root.
 
-directories  listing and reading of what anybody may have left in a directory
-workloads    `workloads/` and `state/accepted/`: workloads as files
-proxy        `proxy/` and `traefik.yaml`: what Traefik reads
+workloads  `workloads/` and `state/accepted/`: workloads as files
+proxy      `proxy/` and `traefik.yaml`: what Traefik reads
 """
 
 from appliance.adapters.files.proxy import ProxyFiles, StaticConfigurationFile, sweep

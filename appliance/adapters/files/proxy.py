@@ -6,16 +6,13 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from appliance import atomic, logs
-from appliance.adapters.files import directories
+from appliance import atomic, directories, logs
 from appliance.model.errors import InvalidInput, Unavailable
 from appliance.model.plans import Change, Delete, Plan
 from appliance.render import dynamic
 from appliance.render.middlewares import USERS_SUFFIX
 
 log = logs.logger(__name__)
-
-_LARGEST_ROUTE_FILE_BYTES = 16 * 1024 * 1024
 
 
 class ProxyFiles:
@@ -28,7 +25,18 @@ class ProxyFiles:
         self._read: dict[str, tuple[directories.Signature, str]] = {}
 
     def current(self) -> Mapping[str, str]:
-        """The appliance's own, whole files. Anything else is moved to `quarantine/`: it could freeze all routes."""
+        """The appliance's own, whole files. Anything else is moved to `quarantine/`: it could freeze all routes.
+
+        Raises Unavailable when the directory cannot be read.
+        """
+        try:
+            return self._current()
+        except OSError as error:
+            raise Unavailable(
+                f"cannot read {self._directory}: {error.strerror}; it is tried again every few seconds"
+            ) from error
+
+    def _current(self) -> Mapping[str, str]:
         fresh: dict[str, tuple[directories.Signature, str]] = {}
         for entry in directories.entries(self._directory):
             known = self._read.get(entry.name)
@@ -63,9 +71,11 @@ class ProxyFiles:
     def write(self, plan: Plan) -> None:
         """Carry out a plan: each file is staged elsewhere, synced and renamed into place.
 
-        Raises Unavailable when the disk refuses.
+        A directory that is gone is made again. Raises Unavailable when the disk refuses.
         """
         try:
+            if plan:
+                self._directory.mkdir(mode=0o700, exist_ok=True)
             for change in plan:
                 self._carry_out(change)
             if plan:
@@ -125,7 +135,11 @@ class StaticConfigurationFile:
 
 
 def sweep(directory: Path, staging: Path, quarantine: Path) -> None:
-    """Set aside what does not belong into `proxy/`: at Traefik's start one bad file there means no routes at all."""
+    """Set aside what does not belong into `proxy/`: at Traefik's start one bad file there means no routes at all.
+
+    Without the directory Traefik would never read routes, also later: it is made. Raises OSError, Unavailable.
+    """
+    directory.mkdir(mode=0o700, exist_ok=True)
     ProxyFiles(directory, staging, quarantine).current()
 
 
@@ -147,7 +161,7 @@ def _own_text(entry: directories.Entry) -> str | None:
     if entry.signature is None or not entry.name.endswith((directories.SUFFIX, USERS_SUFFIX)):
         return None
     try:
-        content = directories.read_limited(entry.path, _LARGEST_ROUTE_FILE_BYTES).decode("utf-8")
+        content = directories.read_limited(entry.path, dynamic.LARGEST_FILE_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError, InvalidInput):
         return None
     return content if dynamic.is_sealed(content) else None

@@ -1,13 +1,13 @@
 """Workloads as files: what is desired, and what was accepted last."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
-from appliance import atomic
-from appliance.adapters.files import directories
+from appliance import atomic, directories
 from appliance.model import documents, workloads
 from appliance.model.admission import Desired
 from appliance.model.errors import InvalidInput, Unavailable
@@ -24,9 +24,13 @@ class WorkloadFiles:
     def load(self) -> list[Desired]:
         """Every `.yaml` file as a workload, or as the reason why it is none. Editors' scratch files are passed over.
 
-        Raises Unavailable when the directory itself is not there: that says nothing about the workloads.
+        Raises Unavailable when the directory itself is not there or cannot be read: that says nothing about the
+        workloads.
         """
-        self._check_directory()
+        with self._speaking_for_itself():
+            return self._load()
+
+    def _load(self) -> list[Desired]:
         fresh: dict[str, tuple[directories.Signature | None, Desired]] = {}
         for entry in directories.entries(self._directory):
             if entry.name.startswith(".") or not entry.name.endswith((directories.SUFFIX, ".yml")):
@@ -41,12 +45,22 @@ class WorkloadFiles:
 
     def read(self, identities: Iterable[str]) -> dict[str, Desired | None]:
         """These workloads' files as they are now; None: there is none. Raises Unavailable as `load`."""
-        self._check_directory()
-        return {identity: self._read_one(identity) for identity in identities}
+        with self._speaking_for_itself():
+            return {identity: self._read_one(identity) for identity in identities}
 
-    def _check_directory(self) -> None:
-        if not self._directory.is_dir():
-            raise Unavailable(f"the directory {self._directory} is gone: bring it back; the routes are kept meanwhile")
+    @contextlib.contextmanager
+    def _speaking_for_itself(self) -> Iterator[None]:
+        """What is wrong with the directory itself is told as that. Raises Unavailable."""
+        try:
+            if not self._directory.is_dir():
+                raise Unavailable(
+                    f"the directory {self._directory} is gone: bring it back; the routes are kept meanwhile"
+                )
+            yield
+        except OSError as error:
+            raise Unavailable(
+                f"the directory {self._directory} cannot be read ({error.strerror}): the routes are kept meanwhile"
+            ) from error
 
     def _read_one(self, identity: str) -> Desired | None:
         if identity.startswith("."):
@@ -116,9 +130,24 @@ class AcceptedFiles:
     def _cache(self) -> dict[str, Workload]:
         if self._known is None:
             entries = directories.entries(self._directory)
-            found = (_desired(entry) for entry in entries if entry.name.endswith(directories.SUFFIX))
-            self._known = {item.id: item.content for item in found if item and isinstance(item.content, Workload)}
+            found = (_accepted(entry) for entry in entries if entry.name.endswith(directories.SUFFIX))
+            self._known = {workload.id: workload for workload in found if workload is not None}
         return self._known
+
+
+def _accepted(entry: directories.Entry) -> Workload | None:
+    """A remembered version; None: there is none to be made of this file.
+
+    They are written as JSON, and read as such where they are: ten thousand of them are read before anything is served.
+    """
+    identity = entry.name.removesuffix(directories.SUFFIX)
+    try:
+        return workloads.parse(
+            identity, json.loads(directories.read_limited(entry.path, documents.LARGEST_DOCUMENT_BYTES))
+        )
+    except (OSError, InvalidInput, ValueError, RecursionError):
+        desired = _desired(entry)
+        return desired.content if desired is not None and isinstance(desired.content, Workload) else None
 
 
 def _desired(entry: directories.Entry) -> Desired | None:

@@ -145,6 +145,11 @@ def action(request: Request) -> str:
 
 def answer(request: Request, gateway: Gateway, patience_seconds: float) -> Response:
     """Carry a call out. Never raises for what a caller sent or a method did."""
+    with logs.on_behalf_of(logs.request_id(request.id)):
+        return _answer(request, gateway, patience_seconds)
+
+
+def _answer(request: Request, gateway: Gateway, patience_seconds: float) -> Response:
     method = _METHODS.get(request.method)
     zero = method.zero if method else packing.PACKED_NIL
     try:

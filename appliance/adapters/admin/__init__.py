@@ -1,0 +1,18 @@
+"""The admin API: HTTP on the unix socket `run/admin.sock` and, where tokens are set up, on TCP; FastAPI and uvicorn.
+
+application   the rooms below, put together
+routes/       one room a subject; a handler delegates in one line, no rule lives here
+callers       who is calling: a user of this host, or the bearer of a token
+guard         in front of every route: may the caller do this, how large is the body, who changed what
+problems      errors as RFC 9457 documents that say what to do
+answers       the shapes of all answers, for the OpenAPI document
+streams       server-sent events
+connections   HTTP connections that cannot be held open for nothing
+server        a listening socket and the thread that serves it
+"""
+
+from appliance.adapters.admin.assembly import application
+from appliance.adapters.admin.callers import Tokens
+from appliance.adapters.admin.server import AdminApi, tcp, unix
+
+__all__ = ["AdminApi", "Tokens", "application", "tcp", "unix"]

@@ -1,0 +1,76 @@
+"""The verbs `certs` and `explain`: how a name stands with HTTPS."""
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from appliance.cli.client import AdminClient
+
+EXIT_BROKEN = 1
+_LOOKING_SECONDS = 30.0
+_MARKS = {"ok": "ok  ", "warn": "warn", "fail": "BAD ", "unknown": "?   "}
+
+
+def certs(options: Namespace) -> int:
+    """Every certificate: what is kept, what is really served, what became of the last order."""
+    found = AdminClient(options.root).call("GET", "/v1/certificates", wait_seconds=_LOOKING_SECONDS)
+    print(json.dumps(found, indent=2) if options.json else _table(found))
+    return 0
+
+
+def explain(options: Namespace) -> int:
+    """Why a host is not on HTTPS; exit code 1 when it is not."""
+    path = f"/v1/explain/{quote(options.host, safe='')}"
+    found = AdminClient(options.root).call("GET", path, wait_seconds=_LOOKING_SECONDS)
+    print(json.dumps(found, indent=2) if options.json else _page(found))
+    return 0 if found["ok"] else EXIT_BROKEN
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> str:
+    if not found:
+        return "no certificates"
+    rows = [("NAME", "KIND", "DAYS LEFT", "ISSUER", "SERVED", "WORKLOADS"), *map(_row, found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = []
+    for row, entry in zip(rows, [None, *found], strict=True):
+        lines.append("  ".join([*map(str.ljust, row[:5], widths), row[5]]).rstrip())
+        lines += _notes(entry) if entry else []
+    return "\n".join(lines)
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    days, served = entry["days_left"], entry["served"]
+    is_served = served is not None and served["problem"] is None
+    users: list[str] = entry["workloads"]
+    shown = users[0] if len(users) == 1 else f"{len(users)} workloads" if users else "none"
+    left = "-" if days is None else f"{days:.1f}"
+    return entry["name"], entry["kind"], left, entry["issuer"] or "-", "yes" if is_served else "no", shown
+
+
+def _notes(entry: Mapping[str, Any]) -> list[str]:
+    served, failure = entry["served"], entry["last_error"]
+    notes = [f"  served: {served['problem']}"] if served and served["problem"] else []
+    if entry["reason"]:
+        notes.append(f"  not ordered: {entry['reason']}")
+    if failure:
+        notes.append(f"  last error, {_moment(failure['at'])}: {failure['words']}")
+    if entry["next_try"]:
+        notes.append(f"  next try: by itself, not before {_moment(entry['next_try'])}")
+    return notes
+
+
+def _page(found: Mapping[str, Any]) -> str:
+    width = max(len(line["id"]) for line in found["lines"])
+    lines = [f"{found['host']}: {'on HTTPS' if found['ok'] else 'NOT on HTTPS'}"]
+    for line in found["lines"]:
+        lines.append(f"  {_MARKS[line['status']]}  {line['id']:<{width}}  {line['evidence']}")
+        if line["id"] == found["first_bad"] and line["todo"]:
+            lines.append(f"        {'':<{width}}  -> {line['todo']}")
+    return "\n".join(lines)
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,0 +1,71 @@
+"""The parts that decide about orders of certificates, built from the settings."""
+
+from collections.abc import Callable
+
+from appliance import settings
+from appliance.adapters import processes
+from appliance.adapters.certificate_authority import CertificateAuthority
+from appliance.adapters.delegation import Delegations
+from appliance.adapters.issuance_files import IssuanceFiles
+from appliance.adapters.traefik_log import TraefikLog
+from appliance.adapters.web_probe import WebProbe
+from appliance.control.docket import Limits
+from appliance.control.events import Events
+from appliance.control.issuance import Issuance
+from appliance.control.lookups import Watch
+from appliance.control.ports import Proxy
+from appliance.control.preflights import Outside, PreflightChecks
+from appliance.daemon.configuration import Configuration
+from appliance.layout import Root
+from appliance.settings import meaning
+
+
+class Issuing:
+    """The governor, and what it looks at and listens to."""
+
+    def __init__(
+        self,
+        root: Root,
+        configuration: Configuration,
+        proxy: Proxy,
+        watch: Watch,
+        events: Events,
+        on_change: Callable[[frozenset[str]], None],
+    ) -> None:
+        self._configuration = configuration
+        self.issuance = Issuance(
+            preflights=PreflightChecks(watch, self._outside),
+            proxy=proxy,
+            store=IssuanceFiles(root.issuance, root.quarantine),
+            limits=self._limits,
+            on_change=on_change,
+            events=events,
+        )
+        self._log = TraefikLog(root.logs)
+
+    def listen(self, on_failure: Callable[[BaseException], None]) -> None:
+        """Begin to hear of orders. Of those that were under way in an earlier process, too."""
+        self._log.start(self.issuance.heed, on_failure, self.issuance.since)
+
+    def stop_listening(self) -> None:
+        """End it. May be repeated."""
+        self._log.stop()
+
+    def _limits(self) -> Limits:
+        acme = self._configuration.settings.acme
+        return Limits(acme.orders_per_hour, acme.rate_limit_pause)
+
+    def _outside(self) -> Outside:
+        """Whom the checks before an order ask."""
+        loaded = self._configuration.settings
+        addresses = loaded.public.addresses if loaded.public else frozenset()
+        listen = [settings.split_endpoint(endpoint) for endpoint in loaded.dns.listen]
+        zones, is_local = meaning.zones(loaded), processes.has_address
+        return Outside(
+            addresses=addresses,
+            delegations=Delegations(meaning.resolvers(loaded), listen, addresses, zones, is_local),
+            authority=CertificateAuthority(loaded.acme.directory, loaded.acme.ca_certificates),
+            web=WebProbe(),
+            web_port=settings.split_endpoint(loaded.entrypoints.web)[1],
+            local=frozenset(filter(is_local, addresses)),
+        )

@@ -1,0 +1,67 @@
+"""What the authority gives to whom, under more questions than it should answer: limits, cookies, shares."""
+
+import socket
+
+import dns.edns
+import dns.flags
+import dns.message
+import pytest
+
+from appliance.model.rate_limits import Budget, RateLimit
+from tests.contract.servers import APEX, TIMEOUT, ZONES, connected, framed, read_frames, running, tcp, udp, values_of
+from tests.unit.dns_messages import header, question
+
+
+def test_a_prefix_over_its_share_is_sent_to_tcp_and_counted() -> None:
+    with running(RateLimit(per_second=1, slip=1)) as server:
+        server.set_zones(ZONES)
+        server.publish(1, {APEX: ("v",)})
+        flags = [udp(server, dns.message.make_query(APEX, "TXT")).flags & dns.flags.TC for _ in range(5)]
+        assert any(flags)
+        assert values_of(tcp(server, dns.message.make_query(APEX, "TXT"))) == ("v",)
+        assert server.counters().rate_limited["slipped"] == sum(map(bool, flags))
+
+
+def with_cookie(cookie: bytes) -> dns.message.Message:
+    option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie)
+    return dns.message.make_query(APEX, "TXT", use_edns=0, options=[option])
+
+
+def test_who_shows_a_cookie_from_here_is_not_limited() -> None:
+    """Its address is no forgery (RFC 7873 §5.2.5); a cookie that was made up proves nothing."""
+    with running(RateLimit(per_second=1, slip=1)) as server:
+        server.set_zones(ZONES)
+        server.publish(1, {APEX: ("v",)})
+        given = tcp(server, with_cookie(b"clientck")).options[0].to_wire()
+        assert [values_of(udp(server, with_cookie(given))) for _ in range(20)] == [("v",)] * 20
+        made_up = given[:-8] + bytes(8)
+        assert any(udp(server, with_cookie(made_up)).flags & dns.flags.TC for _ in range(5))
+
+
+def test_cookies_have_a_share_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client with a true address can flood, too."""
+    monkeypatch.setattr("appliance.adapters.dns.udp.Budget", lambda _: Budget(0))
+    with running(RateLimit(per_second=1, slip=1)) as server:
+        server.set_zones(ZONES)
+        given = tcp(server, with_cookie(b"clientck")).options[0].to_wire()
+        assert any(udp(server, with_cookie(given)).flags & dns.flags.TC for _ in range(5))
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_messages_for_the_slow_parser_have_a_share(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
+    """Beyond it they get silence, and plain questions their answers."""
+    monkeypatch.setattr(f"appliance.adapters.dns.{transport}.Budget", lambda _: Budget(0))
+    with running() as server:
+        server.set_zones(ZONES)
+        odd, plain = header(0x2000, 0, 0, 0, 0), question(id=9)
+        if transport == "tcp":
+            with connected(server) as sock:
+                sock.sendall(framed(odd, plain))
+                assert read_frames(sock, 1)[0][:2] == b"\0\x09"
+        else:
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.settimeout(TIMEOUT)
+                for message in (odd, plain):
+                    sock.sendto(message, server.bound[0])
+                assert sock.recv(512)[:2] == b"\0\x09"
+        assert server.counters().rate_limited["dropped"] == 1

@@ -1,0 +1,136 @@
+"""The authority over TCP (RFC 7766): pipelining, many, slow, idle and rude clients."""
+
+import contextlib
+import errno
+import socket
+from collections import deque
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from appliance.adapters.dns import DnsServer
+from appliance.adapters.dns.cookies import Cookies
+from appliance.adapters.dns.table import Table
+from appliance.adapters.dns.tallies import Tallies
+from appliance.adapters.dns.tcp import TcpServer
+from appliance.model.zones import Contents
+from tests.contract import servers
+from tests.contract.servers import APEX, TIMEOUT, ZONES, connected, framed, read_frames
+from tests.unit.dns_messages import header, question
+
+
+@pytest.fixture
+def server() -> Iterator[DnsServer]:
+    with servers.running() as running:
+        yield running
+
+
+def test_questions_may_be_pipelined_and_cut_anywhere(server: DnsServer) -> None:
+    """RFC 7766 §6.2.1.1 and §8: no frame need come in one segment."""
+    server.set_zones(ZONES)
+    stream = framed(*(question(id=number) for number in range(20)))
+    with connected(server) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(stream), 7):
+            sock.sendall(stream[at : at + 7])
+        assert [frame[:2] for frame in read_frames(sock, 20)] == [number.to_bytes(2, "big") for number in range(20)]
+
+
+def test_a_client_that_does_not_read_holds_up_nobody_and_gets_everything_later(server: DnsServer) -> None:
+    server.set_zones(ZONES)
+    server.publish(1, {APEX: tuple(f"{number:0255}" for number in range(200))})
+    with connected(server) as slow, connected(server) as quick:
+        slow.sendall(framed(*(question(id=number) for number in range(100))))  # 5 MB of answers
+        quick.sendall(framed(question(id=7)))
+        assert read_frames(quick, 1)[0][:2] == b"\0\7"
+        assert [frame[:2] for frame in read_frames(slow, 100)] == [number.to_bytes(2, "big") for number in range(100)]
+
+
+def test_the_next_question_is_answered_after_one_that_gets_silence(server: DnsServer) -> None:
+    with connected(server) as sock:
+        sock.sendall(framed(b"", b"x", header(0x8000, 0, 0, 0, 0), question(id=9)))
+        assert read_frames(sock, 1)[0][:2] == b"\0\x09"
+
+
+def test_a_frame_larger_than_any_question_ends_the_connection(server: DnsServer) -> None:
+    with connected(server) as sock:
+        sock.sendall(b"\xff\xff" + bytes(100))
+        assert sock.recv(1) == b""
+
+
+def test_many_connections_at_once(server: DnsServer) -> None:
+    server.set_zones(ZONES)
+    socks = [connected(server) for _ in range(200)]
+    for sock in socks:
+        sock.sendall(framed(question()))
+    for sock in socks:
+        assert len(read_frames(sock, 1)) == 1
+        sock.close()
+
+
+# Idle clients (RFC 7766 §6.2.3)
+
+
+def test_an_idle_client_is_closed(monkeypatch: pytest.MonkeyPatch, server: DnsServer) -> None:
+    monkeypatch.setattr("appliance.adapters.dns.tcp.IDLE_SECONDS", 0.05)
+    with connected(server) as silent, connected(server) as halting:
+        halting.sendall(framed(question())[:7])
+        assert silent.recv(1) == b""
+        assert halting.recv(1) == b"", "half a question is no activity"
+
+
+def test_at_the_bound_the_longest_idle_client_makes_room(monkeypatch: pytest.MonkeyPatch, server: DnsServer) -> None:
+    monkeypatch.setattr("appliance.adapters.dns.tcp.MOST_CONNECTIONS", 3)
+    socks = [connected(server) for _ in range(3)]
+    for sock in (*socks, socks[0]):  # the second is the one that has been silent longest
+        sock.sendall(framed(question()))
+        assert len(read_frames(sock, 1)) == 1
+    with connected(server) as another:
+        another.sendall(framed(question(id=9)))
+        assert read_frames(another, 1)[0][:2] == b"\0\x09"
+        assert socks[1].recv(1) == b""
+        for sock in (socks[0], socks[2]):
+            sock.sendall(framed(question(id=7)))
+            assert read_frames(sock, 1)[0][:2] == b"\0\7"
+    for sock in socks:
+        sock.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "is_closed"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ECONNABORTED, False),
+        (errno.EAGAIN, False),
+        (errno.EPERM, False),
+        (errno.ENOBUFS, False),
+    ],
+)
+def test_only_who_takes_descriptors_has_to_give_one_back(number: int, *, is_closed: bool) -> None:
+    """A client that was gone before it was accepted costs no other client its connection, accept(2)."""
+    failing = FailingListener(number)
+    wake, bell = socket.socketpair()
+    table = Table(Contents.of(ZONES, 1, {}), Tallies("tcp"), Cookies(), is_stream=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener, wake, bell:
+        listener.setblocking(False)
+        server = TcpServer([listener], wake, lambda: table, Tallies("tcp"), deque())
+        with socket.create_connection(listener.getsockname(), timeout=TIMEOUT) as client:
+            server._accept(listener)
+            server._accept(cast("socket.socket", failing))
+            client.settimeout(0 if not is_closed else TIMEOUT)
+            with pytest.raises(BlockingIOError) if not is_closed else contextlib.nullcontext():
+                assert client.recv(1) == b""
+            bell.sendall(b"x")
+            server.run()
+
+
+class FailingListener:
+    """A listening socket that accepts nothing."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        raise OSError(self._number, "no connection")

@@ -1,0 +1,218 @@
+"""The governor: what is ordered when, over fakes of everything around it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from appliance.control.docket import IssuanceView, Limits
+from appliance.control.issuance import Issuance
+from appliance.model.acme_log import Cause, Obtained, OrderFailed, Problem
+from tests.fakes import FakeRouteFiles, FakeTraefik, until
+from tests.fakes_issuance import FakeIssuanceStore, FakePreflights
+
+SHOP = "shop.customer.com"
+WILDCARD = "*.gw.example.com"
+EPOCH = 1_800_000_000.0
+
+
+class Governor:
+    """An issuance governor whose clock stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = EPOCH
+        self.preflights = FakePreflights()
+        self.traefik = FakeTraefik(FakeRouteFiles())
+        self.store = FakeIssuanceStore()
+        self.failures: list[BaseException] = []
+        self.changes: list[frozenset[str]] = []
+        self.per_hour = 90
+
+    def start(self) -> "Governor":
+        self.issuance = Issuance(
+            preflights=self.preflights,
+            proxy=self.traefik,
+            store=self.store,
+            limits=lambda: Limits(self.per_hour, 3600.0),
+            on_change=self.changes.append,
+            clock=lambda: self.now,
+        )
+        self.issuance.start(self.failures.append)
+        return self
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        self.issuance.stop()
+        assert self.failures == []
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        self.issuance.look()
+
+    def is_allowed(self, subject: str) -> bool:
+        return self.issuance.verdict(subject) == (None, True)
+
+    def reason(self, subject: str) -> str:
+        return self.issuance.verdict(subject)[0] or ""
+
+    def view(self, subject: str) -> IssuanceView:
+        found = self.issuance.view(subject)
+        assert found is not None
+        return found
+
+    def fail(self, subject: str = SHOP, cause: Cause = Cause.PROBLEM, kind: str = "connection") -> None:
+        problems = (Problem(kind, 400, "Timeout during connect", subject, None),) if cause is Cause.PROBLEM else ()
+        at, self.now = self.now, self.now + 0.001
+        self.issuance.heed(OrderFailed(at, "resolver", (subject,), cause, problems, "raw words", is_renewal=False))
+
+
+@pytest.fixture
+def governor() -> Iterator[Governor]:
+    found = Governor().start()
+    yield found
+    found.stop()
+
+
+def test_an_order_is_allowed_once_nothing_stands_against_it(governor: Governor) -> None:
+    governor.preflights.obstacles[SHOP] = "it points to 192.0.2.1"
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.reason(SHOP) == "it points to 192.0.2.1")
+    assert governor.store.spent == ()
+    del governor.preflights.obstacles[SHOP]
+    governor.issuance.look([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    until(lambda: governor.changes[-1:] == [frozenset({SHOP})])
+    until(lambda: len(governor.store.spent) == 1)
+
+
+def test_what_is_mended_is_found_without_being_told(governor: Governor) -> None:
+    governor.preflights.obstacles[SHOP] = "the authority does not answer"
+    governor.issuance.follow([SHOP])
+    until(lambda: SHOP in governor.preflights.checked)
+    checks = len(governor.preflights.checked)
+    until(lambda: len(governor.preflights.checked) > checks)
+
+
+def test_the_verdict_about_a_gateway_domain_is_there_when_it_is_followed(governor: Governor) -> None:
+    governor.issuance.follow([WILDCARD])
+    assert governor.is_allowed(WILDCARD)
+
+
+def test_a_failed_order_is_withdrawn_and_rests_before_the_next(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.fail()
+    assert not governor.is_allowed(SHOP)
+    assert "could not connect to the host" in governor.reason(SHOP)
+    governor.later(60)
+    checks = len(governor.preflights.checked)
+    until(lambda: len(governor.preflights.checked) > checks)
+    assert not governor.is_allowed(SHOP)
+    governor.later(120)
+    until(lambda: governor.is_allowed(SHOP))
+    assert len(governor.changes) >= 2
+
+
+def test_a_rest_outlives_a_restart_and_the_workload(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.fail()
+    until(lambda: governor.store.records.get(SHOP) is not None and governor.store.records[SHOP].failures == 1)
+    governor.issuance.follow([])
+    governor.restart()
+    governor.issuance.follow([SHOP])
+    until(lambda: "could not connect to the host" in governor.reason(SHOP))
+    assert governor.view(SHOP).next_try == governor.store.records[SHOP].rests_until
+
+
+def test_a_failure_that_is_told_twice_counts_once(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    event = OrderFailed(governor.now, "resolver", (SHOP,), Cause.UNKNOWN, (), "words", is_renewal=False)
+    governor.issuance.heed(event)
+    governor.issuance.heed(event)
+    assert governor.view(SHOP).failures == 1
+
+
+def test_an_authority_that_cannot_be_reached_is_asked_for_itself_before_the_next_order(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.fail(cause=Cause.UNREACHABLE)
+    assert governor.preflights.doubts == 1
+    governor.preflights.obstacles[SHOP] = "the authority does not answer"
+    governor.later(6)
+    until(lambda: governor.reason(SHOP) == "the authority does not answer")
+    del governor.preflights.obstacles[SHOP]
+    governor.later(1)
+    until(lambda: governor.is_allowed(SHOP))
+
+
+def test_a_certificate_that_is_there_is_never_held_back(governor: Governor) -> None:
+    governor.preflights.obstacles |= {SHOP: "it points elsewhere", WILDCARD: "the delegation is gone"}
+    governor.traefik.certified = frozenset({SHOP, WILDCARD})
+    governor.issuance.follow([SHOP, WILDCARD])
+    until(lambda: governor.is_allowed(SHOP) and governor.is_allowed(WILDCARD))
+    assert governor.view(SHOP).is_issued
+    assert governor.store.spent == ()
+
+
+def test_a_certificate_that_is_lost_is_ordered_again_after_the_same_checks(governor: Governor) -> None:
+    governor.traefik.certified = frozenset({SHOP})
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.view(SHOP).is_issued)
+    governor.traefik.certified = frozenset()
+    governor.preflights.obstacles[SHOP] = "it points elsewhere"
+    governor.issuance.follow([SHOP, WILDCARD])  # whoever is new makes Traefik be asked at once
+    until(lambda: governor.reason(SHOP) == "it points elsewhere")
+
+
+def test_a_failed_renewal_is_remembered_until_one_succeeds(governor: Governor) -> None:
+    governor.traefik.certified = frozenset({SHOP})
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.view(SHOP).is_issued)
+    governor.issuance.heed(OrderFailed(governor.now, "", (SHOP,), Cause.UNKNOWN, (), "words", is_renewal=True))
+    assert governor.is_allowed(SHOP)
+    until(lambda: governor.store.records.get(SHOP) is not None and governor.store.records[SHOP].failure is not None)
+    governor.restart()
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.view(SHOP).is_issued)
+    assert governor.view(SHOP).failure is not None
+    governor.issuance.heed(Obtained(governor.now + 1, (SHOP,)))
+    assert governor.view(SHOP).failure is None
+
+
+def test_an_order_traefik_never_speaks_of_is_given_up(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.later(301)
+    until(lambda: "said why" in governor.reason(SHOP))
+
+
+def test_uncertainty_neither_allows_nor_takes_back(governor: Governor) -> None:
+    governor.preflights.obstacles[SHOP] = "nobody answered"
+    governor.preflights.is_certain = False
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.issuance.verdict(SHOP) == ("nobody answered", False))
+    del governor.preflights.obstacles[SHOP]
+    governor.issuance.look()
+    until(lambda: governor.is_allowed(SHOP))
+    governor.preflights.obstacles[SHOP] = "nobody answered"
+    checks = len(governor.preflights.checked)
+    governor.issuance.look()
+    until(lambda: len(governor.preflights.checked) > checks + 1)
+    assert governor.is_allowed(SHOP)
+
+
+def test_the_account_orders_no_more_than_its_budget_in_an_hour(governor: Governor) -> None:
+    governor.per_hour = 2
+    governor.restart()
+    hosts = ["a.org", "b.org", "c.org"]
+    governor.issuance.follow(hosts)
+    waiting: Callable[[], list[str]] = lambda: [host for host in hosts if "orders_per_hour" in governor.reason(host)]  # noqa: E731
+    until(lambda: len(waiting()) == 1)
+    assert sum(governor.is_allowed(host) for host in hosts) == 2
+    governor.traefik.certified = frozenset(hosts) - set(waiting())
+    governor.later(3601)
+    until(lambda: waiting() == [])

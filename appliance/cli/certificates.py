@@ -17,7 +17,7 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "BAD ", "unknown": "?   "}
 def certs(options: Namespace) -> int:
     """Every certificate: what is kept, what is really served, what became of the last order."""
     found = AdminClient(options.root).call("GET", "/v1/certificates", wait_seconds=_LOOKING_SECONDS)
-    print(json.dumps(found, indent=2) if options.json else _table(found))
+    print(json.dumps(found, indent=2) if options.json else table(found))
     return 0
 
 
@@ -25,11 +25,12 @@ def explain(options: Namespace) -> int:
     """Why a host is not on HTTPS; exit code 1 when it is not."""
     path = f"/v1/explain/{quote(options.host, safe='')}"
     found = AdminClient(options.root).call("GET", path, wait_seconds=_LOOKING_SECONDS)
-    print(json.dumps(found, indent=2) if options.json else _page(found))
+    print(json.dumps(found, indent=2) if options.json else page(found))
     return 0 if found["ok"] else EXIT_BROKEN
 
 
-def _table(found: Sequence[Mapping[str, Any]]) -> str:
+def table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Certificates for people: what is wrong with one stands below it."""
     if not found:
         return "no certificates"
     rows = [("NAME", "KIND", "DAYS LEFT", "ISSUER", "SERVED", "WORKLOADS"), *map(_row, found)]
@@ -62,7 +63,8 @@ def _notes(entry: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _page(found: Mapping[str, Any]) -> str:
+def page(found: Mapping[str, Any]) -> str:
+    """An explanation for people: the first broken link has what to do about it."""
     width = max(len(line["id"]) for line in found["lines"])
     lines = [f"{found['host']}: {'on HTTPS' if found['ok'] else 'NOT on HTTPS'}"]
     for line in found["lines"]:

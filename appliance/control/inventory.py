@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from appliance.control.docket import IssuanceView
 from appliance.control.issuance import Issuance
@@ -70,7 +71,7 @@ class Inventory:
         users = inventory.users_by_name(self._users())
         return [self._entry(name, stored, views.get(name), users.get(name, ())) for name in self._names()]
 
-    def documents(self) -> list[dict[str, object]]:
+    def documents(self) -> list[dict[str, Any]]:
         """`entries` in their JSON form: see `model.inventory.Entry.document`."""
         now = self._clock()
         return [entry.document(now) for entry in self.entries()]

@@ -3,6 +3,7 @@ shows only on the day it matters. Every field's meaning, unit and default stands
 """
 
 import ipaddress
+import shlex
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -154,6 +155,14 @@ class Alerts(_Section):
     webhook: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = Field(default=None, repr=False)
     secret: str | None = Field(default=None, repr=False)
     command: str | None = None
+
+    @field_validator("command")
+    @classmethod
+    def _is_a_command_line(cls, value: str | None) -> str | None:
+        """Taken apart as a shell would, without one. `shlex` raises ValueError for an open quotation."""
+        if value is not None and not shlex.split(value):
+            raise ValueError("it is empty: give a program and its arguments, or leave it out")
+        return value
 
 
 class Zbus(_Section):

@@ -113,7 +113,8 @@ class Unreadable(ValueError):
 
 
 _PROVIDER = re.compile(r"(.+)\.acme")
-_RENEWAL = re.compile(r"Error renewing .*?\{(\S{1,300}) \[([^\]]{0,8000})\]\}")
+_RENEWAL = re.compile(r"Error renewing .*?\{(?:Main:)?(\S{1,300}) (?:SANs:)?\[([^\]]{0,8000})\]\}")
+"""Traefik prints the names in either way, and without a client for the authority at level info."""
 _HOST_RULE = re.compile(r"Host(?:SNI)?\(`([^`]+)`\)")
 _GROUPS = "one or more domains had a problem: "
 _GROUP = re.compile(r"(?:^|\] |\n)\[?([*A-Za-z0-9._-]+): ")
@@ -152,7 +153,7 @@ def parse(line: Mapping[str, Any]) -> Event | None:
     if "skipped from the resolvers list" in message and line.get("resolver"):
         return ResolverSkipped(at, str(line["resolver"]), _words(line, message))
     provider = _PROVIDER.fullmatch(str(line.get("providerName", "")))
-    if provider is None or line.get("level") not in ("error", "critical"):
+    if provider is None or not (line.get("level") in ("error", "critical") or _RENEWAL.search(message)):
         return None
     return _failed(line, message, provider[1], at)
 

@@ -76,10 +76,11 @@ def test_explain_follows_a_name_to_the_link_that_is_broken(
     found = explained(appliance, BLOG)
     assert found["first_bad"].startswith("backend:")
     assert server.host_port in found["todo"]
-    appliance.must("route", "fqdn", "shop", SHOP, backend("shop").url)
-    assert explained(appliance, SHOP)["first_bad"] == "dns"
-    parent.add_host(SHOP)
-    until_ok(appliance, SHOP)
+    late = "late-explained.customer.test"
+    appliance.must("route", "fqdn", "late", late, backend("late").url)
+    assert explained(appliance, late)["first_bad"] == "dns"
+    parent.add_host(late)
+    until_ok(appliance, late)
     assert "gateway route name WLID free BACKEND" in explained(appliance, f"free.{addresses.DOMAIN}")["todo"]
     assert "gateway route fqdn WLID nobody.test BACKEND" in explained(appliance, "nobody.test")["todo"]
     appliance.write_workload("rival", "type: gateway-name-proxy\nname: blog\nbackends: ['http://10.99.0.9:9']\n")
@@ -168,6 +169,7 @@ def test_a_certificate_that_is_about_to_end_and_cannot_be_renewed_is_told(
         one = new_appliance(values).start()
         one.must("route", "name", "blog", "blog", backend("blog").url)
         until_ok(one, BLOG)
+        one.must("certs")  # what is served is looked at now, and else once a minute
         ca.stop()
         stopped = True
         pid = one.kill_program("traefik")  # it looks at what is to be renewed when it starts, and each minute

@@ -139,6 +139,7 @@ FAILURES: Final[
         False,
         [("rejectedIdentifier", 400, "", None)],
     ),
+    "renewal_without_client": ("dnsresolver", ("gw.test", "*.gw.test"), Cause.UNREACHABLE, True, []),
     "renewal_ca_down": ("resolver", ("renew.customer.test",), Cause.UNREACHABLE, True, []),
     "renewal_connection": (
         "resolver",

@@ -69,7 +69,7 @@ test-python313: setup
 	@tests/peers/python313
 
 test-real: setup
-	@$(BIN)/python -m tests.peers.namespace $(BIN)/pytest -q tests/real
+	@$(BIN)/python -m tests.peers.shards tests/real/test_*.py
 
 # Ten minutes by default; what it finds stays in tests/fuzz-corpus.
 fuzz: setup

@@ -8,15 +8,16 @@ changes gather, because each write costs it a reload of everything. Now and then
 event costs a delay, never a state.
 """
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 
 from appliance import logs
+from appliance.control.accepted import AcceptedVersions
 from appliance.control.board import Board, Certified
 from appliance.control.chronicle import Chronicle
 from appliance.control.confirmation import Confirmation
+from appliance.control.decisions import Decisions, certificates_for
 from appliance.control.events import Events
 from appliance.control.issuance import Issuance
 from appliance.control.lookups import Watch
@@ -26,14 +27,12 @@ from appliance.control.rejections import Rejections
 from appliance.control.routes import Routes
 from appliance.control.traffic import Traffic
 from appliance.model import admission
-from appliance.model.admission import Gateway, Route
-from appliance.model.errors import Unavailable
-from appliance.model.issuance import WILDCARD, subject_of
+from appliance.model.admission import Gateway
+from appliance.model.issuance import WILDCARD
 from appliance.model.measures import Family
 from appliance.model.register import Register
 from appliance.model.standings import WorkloadView
 from appliance.model.workloads import Workload
-from appliance.render.dynamic import Decision
 
 log = logs.logger(__name__)
 
@@ -63,16 +62,16 @@ class Applier:
         additions: Additions | None = None,
         events: Events | None = None,
     ) -> None:
-        self._accepted = accepted
         self._watch = watch
         self._traffic = traffic
         self._issuance = issuance
         self._routes = Routes(files, additions)
         self._register = Register(gateway)
+        self._accepted = AcceptedVersions(accepted, self._register)
+        self._decisions = Decisions(self._register, self._routes, issuance)
         self._confirmation = Confirmation(proxy)
-        self._withheld: dict[str, str] = {}
         self._changed = threading.Condition()
-        self.board = Board(self._changed, self._register, self._confirmation, self._withheld)
+        self.board = Board(self._changed, self._register, self._confirmation, self._decisions.withheld)
         self._chronicle = Chronicle(events or Events())
         self._rejections = Rejections(
             lock=self._changed,
@@ -94,8 +93,7 @@ class Applier:
 
     def start(self, on_failure: Callable[[BaseException], None]) -> None:
         """Do a first cycle, then go on in a thread; `on_failure` is told when that thread ends unexpectedly."""
-        accepted = self._accepted.load()
-        self._register.restore(accepted, accepted.keys())
+        self._accepted.restore()
         self._cycle()
         self._rejections.start(on_failure)
         self._thread = threading.Thread(target=self._run, args=(on_failure,), name="applier", daemon=True)
@@ -271,11 +269,11 @@ class Applier:
             touched = self._take_in()
             routes, existing = dict(self._register.routes), frozenset(self._register.desired)
             hosts = self._register.backend_hosts()
-        subjects = {subject_of(route.domain, route.host) for route in routes.values() if _needs_certificate(route)}
+        subjects = certificates_for(routes)
         hosts |= {subject for subject in subjects if not subject.startswith(WILDCARD)}
         self._issuance.follow(subjects)
         with self._changed:
-            decisions = {identity: self._decide(identity) for identity in touched}
+            decisions = {identity: self._decisions.decide(identity) for identity in touched}
         self._watch.watch(hosts, self._register.gateway.addresses)
         self._traffic.follow(routes, existing)
         with logs.on_behalf_of(*logs.askers(touched)):
@@ -300,7 +298,7 @@ class Applier:
             touched |= register.resolve(self._watch.known(), self._moved_hosts)
             self._moved_hosts.clear()
         if self._judged_subjects:
-            touched |= self._users(self._judged_subjects)
+            touched |= self._decisions.users(self._judged_subjects)
             self._judged_subjects.clear()
         before = dict(register.refused)
         touched |= register.update(self._reading.take(register.desired, register.routes.keys()))
@@ -308,66 +306,22 @@ class Applier:
         self._chronicle.taken_in(touched)
         return touched
 
-    def _decide(self, identity: str) -> Decision | None:
-        """The decision about one workload's route; None: it has none."""
-        route = self._register.routes.get(identity)
-        self._withheld.pop(identity, None)
-        if route is None:
-            return None
-        reason = self._obstacle(route)
-        if reason is not None:
-            self._withheld[identity] = reason
-        return Decision(route, orders_certificate=reason is None)
-
-    def _obstacle(self, route: Route) -> str | None:
-        """Why no certificate is ordered for a route; None when it is."""
-        if not _needs_certificate(route):
-            return None
-        reason, is_known = self._issuance.verdict(subject_of(route.domain, route.host))
-        if not is_known and self._routes.was_ordered(Decision(route, orders_certificate=True)):
-            return None  # it was ordered before this process began: nothing is taken back on no knowledge
-        return reason
-
-    def _users(self, subjects: Iterable[str]) -> set[str]:
-        """The workloads that are served with these certificates."""
-        users = {holder for subject in subjects if (holder := self._register.holders.get(subject))}
-        domains = {subject.removeprefix(WILDCARD) for subject in subjects if subject.startswith(WILDCARD)}
-        if domains:
-            users |= {identity for identity, route in self._register.routes.items() if route.domain in domains}
-        return users
-
     def _forget(self, touched: Iterable[str]) -> None:
         """Let go of the remembered versions of workloads that are gone."""
         for identity in touched:
             if identity in self._register.desired:
                 continue
             self._rejections.forget(identity)
-            if self._accepted.get(identity) is not None:
-                with contextlib.suppress(Unavailable):  # it is left out at the next start, for its file is gone
-                    self._accepted.remove(identity)
+            self._accepted.forget(identity)
 
     def _confirm(self) -> None:
         answers = self._confirmation.ask(self._changed)
         with self._changed:
             for identity in answers.applied:
-                self._accept(identity)
+                self._accepted.remember(identity)
                 self._rejections.forget(identity)
             self._rejections.note(answers.rejected)
             self._rejections.look()
             self._chronicle.look(answers.news, self.board.standing)
             if answers.is_news:
                 self._changed.notify_all()
-
-    def _accept(self, identity: str) -> None:
-        """Remember a version that Traefik serves: it is the one to fall back to."""
-        route = self._register.routes.get(identity)
-        if route is None or self._accepted.get(identity) == route.workload:
-            return
-        try:
-            self._accepted.put(route.workload)
-        except Unavailable as error:
-            log.warning("accepted version not remembered", workload=identity, reason=str(error))
-
-
-def _needs_certificate(route: Route) -> bool:
-    return not route.workload.tls_passthrough

@@ -1,0 +1,39 @@
+"""Remembers the version of each workload that Traefik served last: it is the one to fall back to (decision 0006)."""
+
+import contextlib
+
+from appliance import logs
+from appliance.control.ports import AcceptedStore
+from appliance.model.errors import Unavailable
+from appliance.model.register import Register
+
+log = logs.logger(__name__)
+
+
+class AcceptedVersions:
+    """Keeps the store in step with the register. Used under the applier's lock."""
+
+    def __init__(self, store: AcceptedStore, register: Register) -> None:
+        self._store = store
+        self._register = register
+
+    def restore(self) -> None:
+        """Give the hosts to who had them last. Before anything else."""
+        accepted = self._store.load()
+        self._register.restore(accepted, accepted.keys())
+
+    def remember(self, identity: str) -> None:
+        """Traefik serves the version that is live now."""
+        route = self._register.routes.get(identity)
+        if route is None or self._store.get(identity) == route.workload:
+            return
+        try:
+            self._store.put(route.workload)
+        except Unavailable as error:
+            log.warning("accepted version not remembered", workload=identity, reason=str(error))
+
+    def forget(self, identity: str) -> None:
+        """The workload is gone."""
+        if self._store.get(identity) is not None:
+            with contextlib.suppress(Unavailable):  # it is left out at the next start, for its file is gone
+                self._store.remove(identity)

@@ -1,0 +1,56 @@
+"""Decides about each route: is there one, and does it order a certificate.
+
+Puts together what the register let in and what the issuance governor allows. Used under the applier's lock.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from appliance.control.issuance import Issuance
+from appliance.control.routes import Routes
+from appliance.model.admission import Route
+from appliance.model.issuance import WILDCARD, subject_of
+from appliance.model.register import Register
+from appliance.render.dynamic import Decision
+
+
+class Decisions:
+    """`withheld` holds, by workload id, why no certificate is ordered for it."""
+
+    def __init__(self, register: Register, routes: Routes, issuance: Issuance) -> None:
+        self._register = register
+        self._routes = routes
+        self._issuance = issuance
+        self.withheld: dict[str, str] = {}
+
+    def decide(self, identity: str) -> Decision | None:
+        """The decision about one workload's route; None: it has none."""
+        route = self._register.routes.get(identity)
+        self.withheld.pop(identity, None)
+        if route is None:
+            return None
+        reason = self._obstacle(route)
+        if reason is not None:
+            self.withheld[identity] = reason
+        return Decision(route, orders_certificate=reason is None)
+
+    def users(self, subjects: Iterable[str]) -> set[str]:
+        """The workloads that are served with these certificates."""
+        users = {holder for subject in subjects if (holder := self._register.holders.get(subject))}
+        domains = {subject.removeprefix(WILDCARD) for subject in subjects if subject.startswith(WILDCARD)}
+        if domains:
+            users |= {identity for identity, route in self._register.routes.items() if route.domain in domains}
+        return users
+
+    def _obstacle(self, route: Route) -> str | None:
+        """Why no certificate is ordered for a route; None when it is."""
+        if route.workload.tls_passthrough:
+            return None
+        reason, is_known = self._issuance.verdict(subject_of(route.domain, route.host))
+        if not is_known and self._routes.was_ordered(Decision(route, orders_certificate=True)):
+            return None  # it was ordered before this process began: nothing is taken back on no knowledge
+        return reason
+
+
+def certificates_for(routes: Mapping[str, Route]) -> set[str]:
+    """The certificates that these routes need."""
+    return {subject_of(route.domain, route.host) for route in routes.values() if not route.workload.tls_passthrough}

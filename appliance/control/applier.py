@@ -187,6 +187,7 @@ class Applier:
         with self._changed:
             existed = remove()
             self._register.release(identity)
+            self._accepted.forget(identity)
             self._reading.expect_gone(identity)
             return existed, self.request([identity])
 

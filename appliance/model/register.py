@@ -43,6 +43,9 @@ class Register:
     """Workload id -> the versions that Traefik would not take since its file changed last, and its words."""
     _freed: set[str] = field(default_factory=set)
     """Hosts that came free since somebody looked."""
+    _deleted: set[str] = field(default_factory=set)
+    """Ids of workloads that were deleted on purpose, and not looked at since: whatever comes back under such an id is
+    another workload, for which no version before it stands in."""
 
     def restore(self, accepted: Mapping[str, Workload], present: Collection[str]) -> None:
         """Give the hosts to who had them last, of the workloads that are still `present`. Before the first `update`."""
@@ -58,6 +61,9 @@ class Register:
         """Take new versions (None: gone) in; the ids whose route or refusal may have changed."""
         for identity, desired in changes.items():
             self._forget_dependence(identity)
+            if identity in self._deleted:
+                self._deleted.discard(identity)
+                self._end(identity)
             before = self.desired.get(identity)
             if before is None or desired is None or before.content != desired.content:
                 self._rejections.pop(identity, None)
@@ -106,6 +112,7 @@ class Register:
         if route is not None:
             self._free(route.host, identity)
         self._end_claim(identity)
+        self._deleted.add(identity)
 
     def reject(self, identity: str, words: str, fallback: Workload | None) -> set[str]:
         """Traefik will not take the live version: keep it out until its input changes, and go back to `fallback`.

@@ -287,3 +287,16 @@ def test_a_second_claim_of_one_workload_gives_the_first_up() -> None:
     found.update({"a": desired(name("a", "two"))})
     found.update({"a": None})
     assert found.holders == {}
+
+
+def test_after_a_deletion_no_earlier_version_stands_in_for_what_comes_back_under_the_id() -> None:
+    found = register([name("a", "blog")])
+    found.release("a")
+    broken = Desired("a", InvalidInput("half a file"), 1.0)
+    assert found.update({"a": broken}) == {"a"}
+    assert found.routes == {}
+    assert found.holders == {}
+    found.update({"a": desired(name("a", "blog"))})
+    assert found.routes["a"].host == "blog.gw.example.com"
+    found.update({"a": broken})
+    assert found.routes["a"].host == "blog.gw.example.com"

@@ -64,7 +64,7 @@ def read_limited(path: Path, largest: int) -> bytes:
     with open(path, "rb", opener=_open_without_waiting) as file:
         raw = file.read(largest + 1)
     if len(raw) > largest:
-        raise InvalidInput(f"{printable(path.name)} is larger than {largest} bytes")
+        raise InvalidInput(f"{printable(path.name)} is larger than {largest} bytes: at most so many are read")
     return raw
 
 

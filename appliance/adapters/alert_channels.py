@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import shlex
@@ -39,7 +40,7 @@ class Webhook:
         except urllib.error.HTTPError as error:
             error.close()
             raise Unavailable(f"the webhook answers HTTP {error.code}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Unavailable(f"the webhook cannot be reached: {error}") from error
 
     def _headers(self, body: bytes) -> dict[str, str]:

@@ -30,7 +30,10 @@ class TlsProbe:
                 encoded = encrypted.getpeercert(binary_form=True)
         except (OSError, ValueError) as error:
             return f"no TLS connection to {self._address[0]}:{self._address[1]} for {host}: {error}"
-        return _read(encoded) if encoded else f"no certificate is presented for {host}"
+        try:
+            return _read(encoded) if encoded else f"no certificate is presented for {host}"
+        except Exception as error:  # noqa: BLE001  a tenant's backend may present anything, and the library raise anything
+            return f"the certificate presented for {host} cannot be read: {error}"
 
     def refused(self) -> str | None:
         """Why the port takes no connection; None: it does."""
@@ -46,7 +49,7 @@ def refused(host: str, port: int) -> str | None:
     return None
 
 
-def _read(encoded: bytes) -> Presented | str:
+def _read(encoded: bytes) -> Presented:
     from cryptography import x509  # noqa: PLC0415  60 ms, which nobody waits for at the start
 
     try:
@@ -55,8 +58,6 @@ def _read(encoded: bytes) -> Presented | str:
         alternatives = tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
     except x509.ExtensionNotFound:
         alternatives = ()
-    except ValueError as error:
-        return f"the certificate presented cannot be read: {error}"
     common = found.issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return Presented(
         serial=f"{found.serial_number:x}",

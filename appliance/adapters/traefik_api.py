@@ -44,7 +44,9 @@ class TraefikApi:
 
     def certified_names(self) -> frozenset[str]:
         """The subject names of all loaded certificates, lower case. Raises Unavailable."""
-        found = self._get(f"/api/certificates?per_page={_EVERYTHING}") or []
+        found = self._get(f"/api/certificates?per_page={_EVERYTHING}")
+        if found is None:  # until its first configuration is in force, Traefik knows no path at all
+            raise Unavailable("Traefik does not yet tell its certificates: it is starting")
         names = {name for item in found for name in [item.get("commonName"), *(item.get("sans") or [])] if name}
         return frozenset(name.lower() for name in names)
 

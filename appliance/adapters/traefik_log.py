@@ -4,6 +4,7 @@ Traefik's log is the only place where it says why an order failed. Lines that sa
 counted and logged once in a while: a new Traefik may word them differently.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ class TraefikLog:
     def start(
         self, on_event: Callable[[Event], None], on_failure: Callable[[BaseException], None], since: float = 0.0
     ) -> None:
-        """Tell events of `since` (Unix seconds) and later: those that are kept, then those to come."""
+        """Tell the kept events of `since` (Unix seconds) and later, then all that are to come."""
         self._thread = threading.Thread(
             target=self._run, args=(on_event, on_failure, since), name="order log", daemon=True
         )
@@ -60,6 +61,7 @@ class TraefikLog:
             while not self._is_stopping.is_set():
                 try:
                     self._look(tail, on_event, since)
+                    since = -math.inf  # whatever comes from now on is news, also after the clock was set back
                     is_readable = True
                 except OSError as error:
                     if is_readable:

@@ -2,11 +2,25 @@
 
 import argparse
 import os
-from importlib import metadata
 from pathlib import Path
 
-from appliance.cli import calling, certificates, checking, doctor, log_reading, planning, starting, tokens, verbs
+from appliance.cli import (
+    calling,
+    certificates,
+    checking,
+    completion,
+    doctor,
+    log_reading,
+    planning,
+    starting,
+    teaching,
+    tokens,
+    top,
+    verbs,
+)
 from appliance.cli import options as workload_options
+from appliance.cli.teaching import Commands as _Commands
+from appliance.cli.teaching import verb as _verb
 
 _DEFAULT_ROOT = "/var/cache/modules/gateway"
 _WAIT_SECONDS = 30.0
@@ -19,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="gateway",
         description="Turns this host into a TLS gateway: Traefik, a DNS authority for ACME challenges, and routes.",
-        epilog="Without a verb: `run`. Environment: GATEWAY_ROOT, GATEWAY_CONFIG, GATEWAY__SECTION__KEY.",
+        epilog="Without a verb: `run`. Environment: GATEWAY_ROOT, GATEWAY_CONFIG, GATEWAY__SECTION__KEY.\n"
+        "Each verb shows how it is used: gateway route name --help",
+        formatter_class=teaching.Help,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     _add_start_options(top, is_top=True)
@@ -33,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_keeping_verbs(commands)
     _add_calling_verb(commands)
     _add_token_verbs(commands)
+    completion.add_verb(commands)
     return top
 
 
@@ -40,11 +57,10 @@ class _Version(argparse.Action):
     """Looks the version up only when it is asked for: that alone takes as long as the rest of the start."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
         print(f"gateway {metadata.version('gateway-appliance')}")
         parser.exit(0)
-
-
-_Commands = argparse._SubParsersAction  # noqa: SLF001  argparse has no public name for what add_subparsers returns
 
 
 def _add_starting_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
@@ -76,8 +92,7 @@ def _add_starting_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
-    route = commands.add_parser("route", help="set, delete and show workloads")
-    routes = route.add_subparsers(title="verbs", metavar="VERB", required=True)
+    routes = teaching.group(commands, "route", "set, delete and show workloads", "verbs", "gateway route list")
     name = _verb(
         routes,
         "name",
@@ -121,15 +136,14 @@ def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     status = _verb(commands, "status", "how the appliance is", "gateway status")
     _add_client_options(status)
     status.set_defaults(verb=verbs.status)
+    top.add_verb(commands)
     metrics = _verb(commands, "metrics", "what each workload has carried, in bytes and requests", "gateway metrics")
     _add_client_options(metrics)
     metrics.set_defaults(verb=verbs.metrics)
     challenges = _verb(commands, "challenges", "the last challenges and who asked for them", "gateway challenges")
     _add_client_options(challenges)
     challenges.set_defaults(verb=verbs.challenges)
-    certs = _verb(
-        commands, "certs", "certificates: kept, really served, last order, next try", "gateway certs --json"
-    )
+    certs = _verb(commands, "certs", "certificates: kept, really served, last order, next try", "gateway certs --json")
     _add_client_options(certs)
     certs.set_defaults(verb=certificates.certs)
     explain = _verb(commands, "explain", "why a name is not on HTTPS", "gateway explain blog.gw.example.com")
@@ -196,8 +210,10 @@ def _add_keeping_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_token_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
-    token = commands.add_parser("token", help="who may call the admin API over TCP")
-    tokens.add_verbs(token.add_subparsers(title="verbs", metavar="VERB", required=True))
+    token = teaching.group(
+        commands, "token", "who may call the admin API over TCP", "verbs", "gateway token new grafana --role read"
+    )
+    tokens.add_verbs(token)
 
 
 def _add_logs(commands: "_Commands[argparse.ArgumentParser]") -> None:
@@ -222,12 +238,6 @@ def _add_calling_verb(commands: "_Commands[argparse.ArgumentParser]") -> None:
     )
     call.set_defaults(verb=calling.call)
     calling.add_methods(call.add_subparsers(title="methods", metavar="METHOD", required=True))
-
-
-def _verb(
-    commands: "_Commands[argparse.ArgumentParser]", name: str, summary: str, example: str
-) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=summary, description=summary + ".", epilog=f"example: {example}")
 
 
 def _add_start_options(parser: argparse.ArgumentParser, *, is_top: bool = False) -> None:

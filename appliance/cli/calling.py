@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from appliance.cli import teaching
 from appliance.model.errors import InvalidInput
 
 _WAIT_SECONDS = 30.0
@@ -30,18 +31,30 @@ def call(options: Namespace) -> int:
 
 def add_methods(methods: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The grammar below `call`: one verb a method, by the name it has on the bus."""
-    named = methods.add_parser("SetNamedProxy", help="route a name under the gateway's domain; prints the host")
+    named = teaching.verb(
+        methods,
+        "SetNamedProxy",
+        "route a name under the gateway's domain; prints the host",
+        "gateway call SetNamedProxy 37-2039-blog blog http://10.1.2.3:9000",
+    )
     _add_set_arguments(named, "NAME")
     named.set_defaults(method=_set_named_proxy)
-    fqdn = methods.add_parser("SetFQDNProxy", help="route a host of its own")
+    fqdn = teaching.verb(
+        methods,
+        "SetFQDNProxy",
+        "route a host of its own",
+        "gateway call SetFQDNProxy 37-2040-shop shop.customer.com http://10.1.2.4:80",
+    )
     _add_set_arguments(fqdn, "FQDN")
     fqdn.set_defaults(method=_set_fqdn_proxy)
-    delete = methods.add_parser("DeleteNamedProxy", help="delete a workload of either kind")
+    delete = teaching.verb(
+        methods, "DeleteNamedProxy", "delete a workload of either kind", "gateway call DeleteNamedProxy 37-2039-blog"
+    )
     delete.add_argument("id", metavar="WLID")
     delete.set_defaults(method=_delete_named_proxy)
-    metrics = methods.add_parser("Metrics", help="bytes of requests and responses by workload")
+    metrics = teaching.verb(methods, "Metrics", "bytes of requests and responses by workload", "gateway call Metrics")
     metrics.set_defaults(method=_metrics)
-    status = methods.add_parser("Status", help="the module's objects and workers")
+    status = teaching.verb(methods, "Status", "the module's objects and workers", "gateway call Status")
     status.set_defaults(method=_status)
     for parser in (named, fqdn, delete, metrics, status):
         _add_options(parser)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.cli import teaching
 from appliance.model.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -18,24 +19,22 @@ _ROLES = ("read", "write")
 
 def add_verbs(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The grammar below `token`."""
-    new = verbs.add_parser(
+    new = teaching.verb(
+        verbs,
         "new",
-        help="make a token; it is shown once",
-        description="Make a token for the admin API over TCP. It is shown once; the file keeps a digest of it.",
-        epilog="example: gateway token new grafana --role read",
+        "make a token for the admin API over TCP; it is shown once",
+        "gateway token new grafana --role read",
     )
     new.add_argument("name", metavar="NAME", help="who it is for: 1 to 64 letters, digits, ., _ and -")
     new.add_argument("--role", choices=_ROLES, required=True, help="what it may do")
     new.set_defaults(verb=new_token)
-    listing = verbs.add_parser(
-        "list", help="the tokens there are", description="The tokens there are.", epilog="example: gateway token list"
-    )
+    listing = teaching.verb(verbs, "list", "the tokens there are", "gateway token list")
     listing.set_defaults(verb=list_tokens)
-    revoke = verbs.add_parser(
+    revoke = teaching.verb(
+        verbs,
         "revoke",
-        help="let a token be of no use from now on",
-        description="Let a token be of no use from now on; nothing is restarted.",
-        epilog="example: gateway token revoke grafana",
+        "let a token be of no use from now on; nothing is restarted",
+        "gateway token revoke grafana",
     )
     revoke.add_argument("name", metavar="NAME")
     revoke.set_defaults(verb=revoke_token)

@@ -30,14 +30,15 @@ def _row(identity: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         identity,
         entry["host"],
-        _size(entry["request_bytes"]),
-        _size(entry["response_bytes"]),
+        size(entry["request_bytes"]),
+        size(entry["response_bytes"]),
         _requests(entry["requests"]),
         "; ".join(filter(None, remarks)),
     )
 
 
-def _size(count: int | None) -> str:
+def size(count: int | None) -> str:
+    """Bytes in powers of 1000."""
     if count is None:
         return _NOT_KNOWN
     value, unit = float(count), 0

@@ -29,7 +29,9 @@ Source = Callable[[], Iterable[Condition]]
 
 
 class Alerting:
-    """`sources` say what is wrong now, or raise GatewayError when they cannot tell: nothing clears by that."""
+    """`sources` say what is wrong now, or raise GatewayError when they cannot tell: nothing clears by that,
+    and what the others find is told all the same.
+    """
 
     def __init__(
         self,
@@ -85,11 +87,13 @@ class Alerting:
             on_failure(error)
 
     def _look(self) -> None:
-        try:
-            wrong = [condition for source in self._sources for condition in source()]
-        except GatewayError as error:
-            log.debug("alerts not looked at", reason=str(error))
-            return
+        wrong: list[Condition] = []
+        for source in self._sources:
+            try:
+                wrong += source()
+            except GatewayError as error:
+                log.debug("part of the alerts not looked at", reason=str(error))
+                wrong += [one.condition for one in self._open.values()]
         with self._lock:
             self._open, news = alerts.settle(self._open, wrong, self._clock())
         for alert in news:

@@ -32,6 +32,7 @@ def sources(
         lambda: _renewals(issuance),
         lambda: _expiring(inventory, warn_days(), time.time()),
         lambda: _restored(restored(), time.time()),
+        lambda: _skipped(issuance),
         lambda: _delegations(findings()),
         lambda: _quarantined(board),
         lambda: _programs(programs),
@@ -57,6 +58,14 @@ def _restored(found: Iterable[Restored], now: float) -> Iterator[Condition]:
     for one in found:
         if now - one.when < _RESTORED_STANDS_SECONDS:
             yield Condition(Kind.STORE, f"{one.store}@{one.when:.0f}", one.sentence(), "gateway certs")
+
+
+def _skipped(issuance: Issuance) -> Iterator[Condition]:
+    for resolver, words in issuance.skipped().items():
+        said = f"Traefik left the certificate resolver {resolver} out, and orders nothing by it: {words}"
+        yield Condition(
+            Kind.STORE, resolver, said, "supervisorctl restart traefik: its store is put right at the start"
+        )
 
 
 def _delegations(findings: Iterable[Finding]) -> Iterator[Condition]:

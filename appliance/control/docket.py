@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from appliance import logs
 from appliance.control.ports_issuance import Circumstances
 from appliance.model import issuance
+from appliance.model.certificates import is_covered
 from appliance.model.issuance import Budget, Failure, Record, Weight
 
 log = logs.logger(__name__)
@@ -20,6 +21,10 @@ _CHECK_AGAIN_SECONDS = 5.0
 """How soon a check that found an obstacle is repeated: somebody may be mending it right now."""
 _CHECK_AGAIN_AT_MOST_SECONDS = 10.0
 _SOONEST_SECONDS = 0.1
+_LOST_AFTER_SECONDS = 20.0
+"""How long a certificate must be missing before that is believed: a Traefik that starts says for seconds that it has
+none. Nothing is lost by waiting, for the route still names the resolver.
+"""
 _SILENT = Failure(
     0.0,
     Weight.LASTING,
@@ -34,6 +39,8 @@ class Limits:
 
     orders_per_hour: int
     rate_limit_pause_seconds: float
+    authority: str = ""
+    """The certificate authority's directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class _Case:
     """Whether somebody asked for another look while one was under way."""
     is_judged: bool = False
     """Whether anything is known: a check's outcome, or that the certificate is there."""
+    missing_since: float | None = None
+    """Since when (monotonic) Traefik does not have a certificate that was there."""
 
     @property
     def is_open(self) -> bool:
@@ -88,19 +97,33 @@ class Docket:
         self.outcomes = dict.fromkeys(("allowed", "obtained", "failed", "renewal failed"), 0)
         """What became of orders since this process began."""
 
-    def limit(self, limits: Limits) -> None:
-        """Keep these limits from now on."""
+    def limit(self, limits: Limits, now: float) -> None:
+        """Keep these limits from now on. Another authority has counted nothing yet."""
+        if limits.authority != self._limits.authority:
+            self._budget = Budget(limits.orders_per_hour)
+            self._limits = limits
+            for subject, case in self._cases.items():
+                settled = case.record.settled(now, limits.authority)
+                if settled != case.record:
+                    self._replace(subject, settled, case.reason)
+                    case.due, case.checks = 0.0, 0
         self._limits = limits
         self._budget = replace(self._budget, per_hour=limits.orders_per_hour)
+
+    def wait_anew(self, now: float) -> None:
+        """Traefik was away: orders that are allowed can only begin now."""
+        for subject, case in self._cases.items():
+            if case.record.allowed_at is not None and case.record.issued_at is None:
+                self._replace(subject, replace(case.record, allowed_at=now), case.reason)
 
     def follow(self, wanted: Collection[str]) -> bool:
         """Keep exactly these subjects. Whether that changed anything."""
         if wanted == self._cases.keys():
             return False
         for gone in self._cases.keys() - wanted:
-            self._records[gone] = self._cases.pop(gone).record.withdrawn()
+            self._records[gone] = self._cases.pop(gone).record.lost()
         for new in wanted - self._cases.keys():
-            self._cases[new] = _Case(self._records.pop(new, Record()).lost())
+            self._cases[new] = _begun(self._records.pop(new, Record()))
         return True
 
     def verdict(self, subject: str) -> tuple[str | None, bool]:
@@ -156,15 +179,20 @@ class Docket:
         if case.is_stale:
             case.due = 0.0
 
-    def compare(self, names: Collection[str], now: float) -> None:
-        """Take in which names Traefik has certificates for."""
+    def compare(self, names: Collection[str], now: float, moment: float) -> None:
+        """Take in which names Traefik has certificates for. `now` is Unix time, `moment` monotonic."""
         for subject, case in self._cases.items():
-            is_there, was_there = subject in names, case.record.issued_at is not None
+            # Traefik orders nothing for a host that any certificate it has is for, a wildcard's included.
+            is_there, was_there = is_covered(subject, names), case.record.issued_at is not None
             if is_there and not was_there:
                 log.info("certificate is there", certificate=subject)
                 self.outcomes["obtained"] += case.record.allowed_at is not None
                 self._replace(subject, case.record.issued(now), None)
-            elif was_there and not is_there:
+            if is_there or not was_there:
+                case.missing_since = None
+            elif case.missing_since is None:
+                case.missing_since = moment
+            elif moment - case.missing_since >= _LOST_AFTER_SECONDS:
                 log.warning("certificate is there no more", certificate=subject)
                 self._replace(subject, case.record.lost(), "the certificate is gone; it is checked whether to order it")
                 case.due = 0.0
@@ -182,13 +210,15 @@ class Docket:
             case = self._cases[subject]
             known = case.record.failure
             if known is None or failure.at > known.at:
-                self._fail(subject, case, replace(failure, circumstances=case.seen), jitter)
+                found = replace(failure, circumstances=case.seen, authority=self._limits.authority)
+                self._fail(subject, case, found, jitter)
 
     def give_up_silent(self, now: float, jitter: float) -> None:
         """Orders of which nothing was heard for too long have failed."""
         for subject, case in self._cases.items():
             if case.record.is_silent(now):
-                self._fail(subject, case, replace(_SILENT, at=now, circumstances=case.seen), jitter)
+                silent = replace(_SILENT, at=now, circumstances=case.seen, authority=self._limits.authority)
+                self._fail(subject, case, silent, jitter)
 
     def counts(self) -> dict[str, int]:
         """How many certificates are issued, ordered, and neither."""
@@ -227,6 +257,7 @@ class Docket:
             return self._hold(subject, case, found.obstacle, None)
         if is_allowed:
             return math.inf
+        case.record = case.record.settled(now, self._limits.authority)
         held = issuance.hold(case.record, now, found.seen, self._budget, self.under_way())
         if held is not None:
             seconds = None if held.until is None else held.until - now
@@ -267,6 +298,13 @@ class Docket:
         if case.reason != reason:
             case.reason = reason
             self._changed.add(subject)
+
+
+def _begun(record: Record) -> _Case:
+    """A subject as it was left. A certificate that was there is there until Traefik says otherwise."""
+    if record.issued_at is not None:
+        return _Case(record, reason=None, is_judged=True)
+    return _Case(record.lost())
 
 
 def _view(subject: str, case: _Case, now: float) -> IssuanceView:

@@ -18,6 +18,7 @@ log = logs.logger(__name__)
 
 _PATIENCE_SECONDS = 9.0
 """Longer than any examination takes by its own bounds."""
+_PARTING_SECONDS = 0.5
 _FIRST_SECONDS, _AGAIN_SECONDS = 1.0, 25.0
 """When the background begins, and when it looks again: by then everything that was started listens."""
 _USUAL_SECONDS, _TROUBLED_SECONDS = 600.0, 60.0
@@ -57,7 +58,7 @@ class Doctor:
             self._is_stopping = True
             self._wake.notify()
         if self._thread is not None:
-            self._thread.join(timeout=_PATIENCE_SECONDS / 3)
+            self._thread.join(timeout=_PARTING_SECONDS)
 
     def soon(self) -> None:
         """Examine soon: something changed."""

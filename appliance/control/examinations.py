@@ -108,6 +108,9 @@ def _settings(around: Surroundings) -> Finding:
 
 def _appliance(around: Surroundings, own: Own) -> Finding:
     status = around.status()
+    if status is None and not own.is_visible:
+        told = "this user may not see whether the appliance runs"
+        return Finding("appliance", Status.UNKNOWN, told, "run `gateway doctor` as root, or as the appliance's user")
     if status is None and own.pids:
         told = "the appliance runs, but its control plane does not answer: traffic goes on, changes wait"
         return Finding("appliance", Status.FAIL, told, "look why: journalctl -u gateway, or the log of `gateway run`")
@@ -143,7 +146,7 @@ def _authority(outside: Outside, where: Host, directory: Directory) -> list[Find
 def _web(outside: Outside, own: Own) -> list[Finding]:
     public = outside.settings.public
     addresses = sorted(public.addresses, key=str) if public else []
-    if not own.pids:
+    if not own.pids and own.is_visible:
         told = "the appliance does not run, so nothing answers on port 80"
         return [Finding(f"web.port80:{it}", Status.UNKNOWN, told, "start it: gateway run") for it in addresses]
     name = public.domains[0] if public and public.domains else ""

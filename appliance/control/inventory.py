@@ -67,9 +67,9 @@ class Inventory:
 
     def known(self) -> list[Entry]:
         """The same as it was seen last, at no cost."""
-        stored, views = self._stored(), self._issuance.views()
+        kept, views = inventory.kept_by_name(self._stored()), self._issuance.views()
         users = inventory.users_by_name(self._users())
-        return [self._entry(name, stored, views.get(name), users.get(name, ())) for name in self._names()]
+        return [self._entry(name, kept.get(name), views.get(name), users.get(name, ())) for name in self._names()]
 
     def documents(self) -> list[dict[str, Any]]:
         """`entries` in their JSON form: see `model.inventory.Entry.document`."""
@@ -95,14 +95,14 @@ class Inventory:
         return inventory.names_of(self._issuance.views(), self._stored())
 
     def _entry(
-        self, name: str, stored: Sequence[StoredCertificate], view: IssuanceView | None, users: tuple[str, ...]
+        self, name: str, kept: StoredCertificate | None, view: IssuanceView | None, users: tuple[str, ...]
     ) -> Entry:
         with self._lock:
             served = self._served.get(name)
         return Entry(
             name=name,
             kind=Kind.WILDCARD if name.startswith(WILDCARD) else Kind.FQDN,
-            stored=inventory.kept_for(name, stored),
+            stored=kept,
             users=users,
             served=served,
             reason=view.reason if view else "no workload needs it",

@@ -17,7 +17,7 @@ from appliance.control.events import Events
 from appliance.control.ports import Proxy
 from appliance.control.ports_issuance import IssuanceStore, Preflights
 from appliance.model import issuance
-from appliance.model.acme_log import Event, Obtained, OrderFailed
+from appliance.model.acme_log import Event, Obtained, OrderBegun, OrderFailed, ResolverSkipped
 from appliance.model.errors import Unavailable
 from appliance.model.issuance import Weight
 from appliance.model.measures import Family, by_label
@@ -58,6 +58,8 @@ class Issuance:
         """From when on (Unix seconds) what is said of orders is news."""
         self._docket = Docket(records, spent, limits())
         self._asked_at = float("-inf")
+        self._is_traefik_away = False
+        self._skipped: dict[str, str] = {}
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -109,6 +111,11 @@ class Issuance:
         with self._wake:
             return self._docket.view(subject, self._clock())
 
+    def skipped(self) -> dict[str, str]:
+        """The certificate resolvers that Traefik left out, and its words: nothing is ordered there until it starts."""
+        with self._wake:
+            return dict(self._skipped)
+
     def families(self) -> Iterable[Family]:
         """What became of orders, and how many certificates there are."""
         with self._wake:
@@ -122,6 +129,10 @@ class Issuance:
             if isinstance(event, Obtained):
                 self._docket.renewed(event.domains)
                 self._ask_soon()
+            elif isinstance(event, ResolverSkipped):
+                self._skipped[event.resolver] = event.words
+            elif isinstance(event, OrderBegun):
+                self._skipped.clear()  # Traefik was started since, with its stores put right
             elif isinstance(event, OrderFailed):
                 self._docket.fail(event.domains, issuance.failure_of(event), _jitter())
                 self._wake.notify_all()
@@ -165,13 +176,18 @@ class Issuance:
         try:
             names = self._proxy.certified_names()
         except Unavailable:
+            self._is_traefik_away = True
             return  # nothing is known: what was allowed stays so
         with self._wake:
-            self._docket.compare(names, self._clock())
+            if self._is_traefik_away:
+                self._is_traefik_away = False
+                self._docket.wait_anew(self._clock())
+            self._docket.compare(names, self._clock(), time.monotonic())
 
     def _start_checks(self, pool: ThreadPoolExecutor, on_failure: Callable[[BaseException], None]) -> None:
         with self._wake:
-            self._docket.give_up_silent(self._clock(), _jitter())
+            if not self._is_traefik_away:
+                self._docket.give_up_silent(self._clock(), _jitter())
             for subject in self._docket.begin_checks(time.monotonic()):
                 pool.submit(self._check, subject, on_failure)
 
@@ -187,7 +203,7 @@ class Issuance:
     def _publish(self) -> None:
         """Save and tell what changed, outside the lock."""
         with self._wake:
-            self._docket.limit(self._limits())
+            self._docket.limit(self._limits(), self._clock())
             unsaved, news = self._docket.unsaved(self._clock()), self._docket.news()
         if unsaved is not None:
             try:

@@ -6,7 +6,8 @@ looks a program may start twice: restarts are those that were seen.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from appliance.control.events import Events
 from appliance.control.ports import Program, Programs
@@ -60,6 +61,18 @@ class ProgramsWatch:
         for name, of in _USAGES.items():
             yield by_label(name, "program", {program: of(usage) for program, usage in usages.items()})
 
+    def report(self) -> list[dict[str, Any]]:
+        """The programs: `{name, state, pid, restarts, started, cpu_seconds, resident_bytes}`, unknown being None."""
+        self.look()
+        with self._lock:
+            known, restarts = tuple(self._known.values()), dict(self._restarts)
+        usages = self._usages(known)
+        return [
+            {"name": one.name, "state": one.state, "pid": one.pid, "restarts": restarts[one.name]}
+            | (asdict(usages[one.name]) if one.name in usages else _UNMEASURED)
+            for one in known
+        ]
+
     def _compare(self, before: Program | None, now: Program) -> None:
         restarts = self._restarts.setdefault(now.name, 0)
         if before is None or before == now:
@@ -73,6 +86,7 @@ class ProgramsWatch:
         return {name: usage for name, usage in found.items() if usage is not None}
 
 
+_UNMEASURED: dict[str, Any] = {"started": None, "cpu_seconds": None, "resident_bytes": None}
 _USAGES: Mapping[str, Callable[[Usage], float]] = {
     "gateway_program_start_time_seconds": lambda usage: usage.started,
     "gateway_program_cpu_seconds_total": lambda usage: usage.cpu_seconds,

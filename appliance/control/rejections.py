@@ -15,6 +15,7 @@ from appliance.control.retries import Retries
 from appliance.control.routes import Routes
 from appliance.control.suspects import Refusals, Suspects
 from appliance.model.register import Register
+from appliance.render.dynamic import Decision
 
 log = logs.logger(__name__)
 
@@ -56,24 +57,35 @@ class Rejections:
         return self._suspects.trouble()
 
     def note(self, rejected: Mapping[str, str]) -> None:
-        """Traefik will not have the live versions of these (id -> its words): they give way to those before them."""
-        for identity, words in rejected.items():
-            route = self._register.routes.get(identity)
-            if route is None:
-                continue
-            log.warning("workload rejected by Traefik", workload=identity, reason=words)
-            accepted = self._accepted.get(identity)
-            was_served = accepted == route.workload
-            if was_served:
+        """Traefik has the live versions of these, and will not use them (id -> its words).
+
+        They give way to the versions before them. One that was served before comes back after a while.
+        """
+        for identity in rejected:
+            if self._was_served(identity):
                 self._retries.put_off(identity)
-            said = words + (_SERVED_BEFORE if was_served else "")
-            self._reconsidered |= self._register.reject(identity, said, accepted)
+        self._reject(
+            {
+                identity: words + (_SERVED_BEFORE if self._was_served(identity) else "")
+                for identity, words in rejected.items()
+            }
+        )
+
+    def _was_served(self, identity: str) -> bool:
+        route = self._register.routes.get(identity)
+        return route is not None and self._accepted.get(identity) == route.workload
+
+    def _reject(self, rejected: Mapping[str, str]) -> None:
+        for identity, words in rejected.items():
+            if identity in self._register.routes:
+                log.warning("workload rejected by Traefik", workload=identity, reason=words)
+                self._reconsidered |= self._register.reject(identity, words, self._accepted.get(identity))
 
     def look(self) -> None:
         """Look into what Traefik does not report although it should by now."""
         overdue = {identity: self._routes.decision(identity) for identity in self._confirmation.overdue()}
         self._suspects.examine({identity: it for identity, it in overdue.items() if it is not None})
-        self.note(self._confirmation.passed_over())
+        self._reject(self._confirmation.passed_over())
 
     def forget(self, identity: str) -> None:
         """It is served, or gone."""
@@ -93,13 +105,11 @@ class Rejections:
         return found | self._register.forgive(self._retries.take())
 
     def _note_refusals(self, refusals: Refusals) -> None:
-        """On the thread of the trials: what is still as it was tried is rejected."""
+        """On the thread of the trials: what is still wanted and written as it was tried is rejected."""
         with self._lock:
-            self.note(
-                {
-                    identity: words
-                    for identity, (tried, words) in refusals.items()
-                    if self._routes.decision(identity) == tried
-                }
-            )
+            self._reject({key: words for key, (tried, words) in refusals.items() if self._is_live(key, tried)})
             self._lock.notify_all()
+
+    def _is_live(self, identity: str, tried: Decision) -> bool:
+        is_wanted = self._register.routes.get(identity) == tried.route
+        return is_wanted and self._routes.decision(identity) == tried

@@ -116,8 +116,8 @@ class Traffic:
             for _ in range(_READINGS_UNTIL_GONE):
                 self._read_counters(_HURRY_SECONDS)
         with self._lock:
-            self._unrouted = frozenset(unrouted)
-            self._take_over(claims)
+            moved, self._unrouted = self._unrouted.symmetric_difference(unrouted), frozenset(unrouted)
+            self._take_over(claims, {*fresh, *gone, *moved})
         if is_farewell:
             with self._wake:
                 self._farewell_pause = _FAREWELL_PAUSE_SECONDS
@@ -150,7 +150,7 @@ class Traffic:
         """The totals by id as they were saved last, a few seconds ago, without asking anybody."""
         return self._saved.accounts
 
-    def _take_over(self, claims: dict[str, Claim]) -> None:
+    def _take_over(self, claims: dict[str, Claim], touched: Collection[str]) -> None:
         """Make new claims the ones that count, with the connections' last readings under the old ones."""
         now = self._clock()
         is_first = self._followed_at is None
@@ -159,7 +159,8 @@ class Traffic:
         self._ledger = flows.remembered(self._ledger, before, now)
         self._connections.watch(frozenset({*owners, *before, *self._ledger.former}))
         reading = self._read_connections(before)
-        self._ledger = traffic.followed(self._ledger, claims, self._unrouted, self._no_connections, now)
+        concerned = None if is_first else touched
+        self._ledger = traffic.followed(self._ledger, claims, self._unrouted, self._no_connections, now, concerned)
         self._followed_at = now
         if reading is not None:
             self._ledger = flows.based(self._ledger, owners, reading)

@@ -53,7 +53,7 @@ class Issuing:
 
     def _limits(self) -> Limits:
         acme = self._configuration.settings.acme
-        return Limits(acme.orders_per_hour, acme.rate_limit_pause)
+        return Limits(acme.orders_per_hour, acme.rate_limit_pause, acme.directory)
 
     def _outside(self) -> Outside:
         """Whom the checks before an order ask."""

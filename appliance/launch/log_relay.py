@@ -1,8 +1,8 @@
 """The log relay (`gateway log-relay`): reads what every program writes, and passes it on as one stream of log lines.
 
 Each program has a pipe of its own, so that lines are never mixed and it is known who wrote them. Reading goes before
-everything else: whoever is slow or gone (standard output, the disk) loses lines, which are counted and reported, and never
-holds a program up. Lines of single requests are passed on and not kept: they would push all others out.
+everything else: whoever is slow or gone (standard output, the disk) loses lines, which are counted and reported, and
+never holds a program up. Lines of single requests are passed on and not kept: they would push all others out.
 """
 
 import contextlib

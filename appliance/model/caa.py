@@ -63,8 +63,8 @@ def finding(
 ) -> Finding:
     """Whether an authority with these `identities` may issue for `host` (`*.` in front: a wildcard certificate).
 
-    `identities` are the domains it goes by (RFC 8555 §7.1.1, caaIdentities); empty: unknown, and then nothing can be
-    said where there are records. `account` is the account's URL, for records that name one.
+    `identities` are the domains it goes by (RFC 8555 §7.1.1, caaIdentities); empty: unknown, and then where
+    there are records it can only be warned. `account` is the account's URL, for records that name one.
     """
     identity = f"caa:{host}"
     if found.problem:
@@ -90,8 +90,12 @@ def _judged(
     account: str | None,
 ) -> Finding:
     if not identities:
+        if not any(item.issuer for item in properties):
+            told = f"CAA records forbid everybody to issue for {host}: {_shown(found)}"
+            return Finding(identity, Status.FAIL, told, f"remove them at {found.at}, or allow the authority")
+        # No reason to hold an order back for ever: nobody could mend that here, and the authority will say.
         told = f"{_shown(found)}, and the certificate authority does not say which of these it is"
-        return Finding(identity, Status.UNKNOWN, told, "ask the authority by which CAA domain it goes")
+        return Finding(identity, Status.WARN, told, "ask the authority by which CAA domain it goes")
     tag = "issuewild" if host.startswith("*.") else "issue"
     create = f"create {record_line(str(found.at), 'CAA', str(Record(0, tag, min(identities))))}"
     named = [item for item in properties if item.issuer in identities]

@@ -6,6 +6,7 @@ damaged file does; whether primes are primes (0.3 s for RSA with 4096 bits) was 
 """
 
 import contextlib
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -49,7 +50,7 @@ class StoredCertificate:
         return is_covered(host, self.names)
 
 
-def is_covered(host: str, names: tuple[str, ...]) -> bool:
+def is_covered(host: str, names: Container[str]) -> bool:
     """Whether one of `names` is `host`, or a wildcard that stands for it."""
     return host in names or f"*.{host.partition('.')[2]}" in names  # `*.x` itself is covered by `*.x` only
 

@@ -74,6 +74,8 @@ class Privileges:
 
     may_bind_all: bool
     start: int | None
+    is_appliances: bool = True
+    """False: who asks is not the user that the root belongs to."""
 
 
 def space(seen: Filesystem) -> tuple[Finding, Finding, Finding]:
@@ -166,6 +168,9 @@ def inotify(seen: Inotify, workloads: int, *, is_running: bool) -> Finding:
 def privileges(seen: Privileges, ports: Sequence[int]) -> Finding:
     """Whether this user may listen on the lowest of these ports."""
     lowest = min(ports, default=1024)
+    if not seen.is_appliances:
+        told = "what the appliance's user may listen on cannot be told by another user"
+        return Finding("privileges", Status.UNKNOWN, told, "run `gateway doctor` as root, or as the appliance's user")
     if seen.may_bind_all:
         return Finding("privileges", Status.OK, "this user may listen on every port")
     if seen.start is None:

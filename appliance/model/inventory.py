@@ -108,9 +108,10 @@ def probe_host(name: str) -> str:
     return f"{PROBE_LABEL}.{name.removeprefix(WILDCARD)}" if name.startswith(WILDCARD) else name
 
 
-def kept_for(name: str, stored: Iterable[StoredCertificate]) -> StoredCertificate | None:
-    """The certificate of this very name that lasts longest."""
-    return max((one for one in stored if name in one.names), key=lambda one: one.not_after, default=None)
+def kept_by_name(stored: Iterable[StoredCertificate]) -> Mapping[str, StoredCertificate]:
+    """For each name the certificate of this very name that lasts longest."""
+    by_end = sorted(stored, key=lambda one: one.not_after)
+    return {name: one for one in by_end for name in one.names}
 
 
 def names_of(wanted: Iterable[str], stored: Sequence[StoredCertificate]) -> list[str]:

@@ -79,6 +79,8 @@ class Failure:
     is_renewal: bool = False
     detail: str = ""
     """The authority's or Traefik's own words."""
+    authority: str = ""
+    """The certificate authority's directory: what it counts, another one does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,20 @@ class Record:
         # A certificate that is there stays in its route: a renewal is Traefik's to repeat.
         allowed_at = self.allowed_at if self.issued_at is not None else None
         return replace(self, allowed_at=allowed_at, failures=failures, failure=failure, rests_until=until)
+
+    def settled(self, now: float, authority: str) -> "Record":
+        """As it counts now: failures at another authority do not, and a clock that was set back must not make a rest
+        last until it has caught up.
+        """
+        failure = self.failure
+        if failure is None or failure.is_renewal:
+            return self
+        if failure.authority != authority:
+            return self.renewed()
+        if failure.at <= now:
+            return self
+        rests_until = now + self.rests_until - failure.at
+        return replace(self, failure=replace(failure, at=now), rests_until=rests_until)
 
     def is_silent(self, now: float) -> bool:
         """Whether an order was allowed so long ago that it must have failed unheard."""
@@ -222,9 +238,13 @@ def weight(event: OrderFailed) -> Weight:
 
 
 def unheard_since(records: Iterable[Record], now: float) -> float:
-    """Since when something may have been said of orders that nobody heard: since the oldest that was under way."""
-    begun = (record.allowed_at for record in records if record.issued_at is None and record.allowed_at is not None)
-    return min(begun, default=now)
+    """Since when something may have been said of orders that nobody heard: since the oldest that was under way, or
+    whose renewal had failed.
+    """
+    kept = list(records)
+    begun = [record.allowed_at for record in kept if record.issued_at is None and record.allowed_at is not None]
+    renewals = [record.failure.at for record in kept if record.failure is not None and record.failure.is_renewal]
+    return min([*begun, *renewals], default=now)
 
 
 def remembered(records: Mapping[str, Record], now: float) -> dict[str, Record]:

@@ -176,9 +176,15 @@ def _from_document(program: str, document: dict[str, Any], arrived: dt.datetime)
     line = _head(program, level, _time(document.pop("time", None), arrived))
     if logger is not None:
         line["logger"] = str(logger)
-    line["message"] = message.strip() if isinstance(message, str) else json.dumps(message) if message is not None else ""
+    line["message"] = _message(message)
     about = {"about": own} if own not in (None, program) else {}
     return {**line, **about, **{key: value for key, value in document.items() if key not in line}}
+
+
+def _message(message: object) -> str:
+    if message is None:
+        return ""
+    return message.strip() if isinstance(message, str) else json.dumps(message)
 
 
 def _from_text(program: str, text: str, arrived: dt.datetime) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Own:
     is_settled: bool = True
     """False: it has only just been started, and may not listen everywhere yet."""
     has_ipv6: bool = True
+    is_visible: bool = True
+    """False: who asks is another user, who may not see whether it runs."""
 
 
 def finding(wanted: Wanted, holders: Sequence[Holder], own: Own) -> Finding:
@@ -74,7 +76,7 @@ def finding(wanted: Wanted, holders: Sequence[Holder], own: Own) -> Finding:
     if ours:
         return Finding(identity, Status.OK, f"{wanted} is listened on by {ours[0]}")
     if there:
-        return _taken(identity, wanted, there[0], is_running=bool(own.pids))
+        return _taken(identity, wanted, there[0], may_be_own=bool(own.pids) or not own.is_visible)
     if not own.pids:
         return Finding(identity, Status.OK, f"{wanted} is free")
     if ":" in wanted.host and not own.has_ipv6:
@@ -85,8 +87,8 @@ def finding(wanted: Wanted, holders: Sequence[Holder], own: Own) -> Finding:
     return Finding(identity, Status.FAIL, told, "see which program is missing and why: gateway status")
 
 
-def _taken(identity: str, wanted: Wanted, holder: Holder, *, is_running: bool) -> Finding:
-    if holder.pid is None and is_running:
+def _taken(identity: str, wanted: Wanted, holder: Holder, *, may_be_own: bool) -> Finding:
+    if holder.pid is None and may_be_own:
         todo = "run `gateway doctor` as root to see who it is"
         return Finding(identity, Status.UNKNOWN, f"somebody listens on {wanted}: {holder}", todo)
     told = f"{wanted} (`{wanted.setting}`) is taken by {holder}"

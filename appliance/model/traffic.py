@@ -7,6 +7,7 @@ is measured: that is in `flows`. The last value seen is kept beside the total, s
 Pure: readings come in with their time, the next ledger goes out. It knows neither HTTP, nor the kernel, nor files.
 """
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -191,30 +192,43 @@ def claimants(claims: Mapping[str, Claim]) -> dict[Endpoint, list[str]]:
 
 
 def followed(
-    ledger: Ledger, claims: Mapping[str, Claim], unrouted: Collection[str], problem: str, now: float
+    ledger: Ledger,
+    claims: Mapping[str, Claim],
+    unrouted: Collection[str],
+    problem: str,
+    now: float,
+    touched: Collection[str] | None = None,
 ) -> Ledger:
     """Keep accounts for exactly these workloads: new ones begin, those not named any more are marked deleted.
 
     `unrouted` are workloads that exist and are not to be live. `problem` says why connections cannot be measured on
     this host, if so. A workload that comes back goes on with its totals; deleted ones are dropped after `KEPT_SECONDS`.
+    Only `touched` are looked at, and whoever may share a backend with them; None: all.
     """
-    shared = {end: names for end, names in claimants(claims).items() if len(names) > 1}
-    accounts: dict[str, Account] = {}
-    for identity, account in ledger.accounts.items():
-        if identity in claims:
-            continue
-        deleted = None if identity in unrouted else account.deleted if account.deleted is not None else now
-        if deleted is None or now - deleted < KEPT_SECONDS:
-            accounts[identity] = account if account.deleted == deleted else replace(account, deleted=deleted)
-    for identity, claim in claims.items():
-        account = ledger.accounts.get(identity) or Account(claim.host)
-        is_plain = not (claim.tls_passthrough or account.tls_passthrough or account.unmeasured)
-        if is_plain and account.deleted is None and account.host == claim.host:
-            accounts[identity] = account  # of ten thousand workloads nearly all
-            continue
-        unmeasured = _unmeasured(identity, claim, shared, problem)
-        accounts[identity] = _claimed(account, claim, unmeasured, now)
+    claimed = claimants(claims)
+    shared = {end: names for end, names in claimed.items() if len(names) > 1}
+    accounts = dict(ledger.accounts)
+    concerned = claims.keys() | accounts.keys() if touched is None else {*touched, *itertools.chain(*claimed.values())}
+    for identity in concerned:
+        claim = claims.get(identity)
+        if claim is None:
+            _end(accounts, identity, now, exists=identity in unrouted)
+        else:
+            unmeasured = _unmeasured(identity, claim, shared, problem)
+            accounts[identity] = _claimed(accounts.get(identity) or Account(claim.host), claim, unmeasured, now)
     return replace(ledger, accounts=accounts, former=_former(ledger, claims, now))
+
+
+def _end(accounts: dict[str, Account], identity: str, now: float, *, exists: bool) -> None:
+    """What becomes of the account of a workload that is not live: of one that does not exist either, it ends."""
+    account = accounts.get(identity)
+    if account is None:
+        return
+    deleted = None if exists else account.deleted if account.deleted is not None else now
+    if deleted is not None and now - deleted >= KEPT_SECONDS:
+        del accounts[identity]
+    elif account.deleted != deleted:
+        accounts[identity] = replace(account, deleted=deleted)
 
 
 def _claimed(account: Account, claim: Claim, unmeasured: str, now: float) -> Account:

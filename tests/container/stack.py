@@ -79,6 +79,17 @@ remote-control:
   control-enable: no
 """
 
+_BACKEND: Final = """\
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "12")
+        self.end_headers()
+        self.wfile.write(b"the backend\\n")
+ThreadingHTTPServer(("", 9000), Handler).serve_forever()
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
@@ -235,18 +246,12 @@ class Stack:
         found: https.Answer = self.until(good, f"{host} is served with a certificate", seconds)
         return found
 
-    def serial(self, host: str) -> int:
-        """The serial number of the certificate that is served for a host."""
-        return https.certificate_served(host, ADDRESS, self.https_port).serial
-
     def down(self) -> None:
         """Take everything of the project away."""
         self.compose("down", "--volumes", "--timeout", "20", "--remove-orphans")
 
     def _write_peers(self) -> None:
         write_authority(self._peers, f"{self.network}.4")
-        (self._peers / "www").mkdir(exist_ok=True)
-        (self._peers / "www/index.html").write_text("the backend\n", encoding="ascii")
         pebble = {
             "listenAddress": f"{self.network}.4:14000",
             "managementListenAddress": f"{self.network}.4:15000",
@@ -255,14 +260,14 @@ class Stack:
             "httpPort": 80,
             "tlsPort": 443,
         }
-        texts = {"nsd.conf": _NSD, "test.zone": _ZONE, "unbound.conf": _UNBOUND}
+        texts = {"nsd.conf": _NSD, "test.zone": _ZONE, "unbound.conf": _UNBOUND, "backend.py": _BACKEND}
         for name, text in texts.items():
             (self._peers / name).write_text(text.format(network=self.network), encoding="ascii")
         (self._peers / "pebble.json").write_text(json.dumps({"pebble": pebble}), encoding="ascii")
         shutil.copy(self._peers / "ca.pem", self.settings / "ca.pem")
         self._peers.chmod(0o755)
         for path in (*self._peers.iterdir(), self.settings / "ca.pem"):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+            path.chmod(0o644)
 
 
 def _free_port() -> int:

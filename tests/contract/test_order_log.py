@@ -92,6 +92,16 @@ def test_what_is_older_than_asked_for_is_left_out(spoken: Spoken) -> None:
     until(lambda: names(events) == ["b.test", "c.test"])
 
 
+def test_what_comes_is_told_though_the_clock_was_set_back(files: SpokenFiles) -> None:
+    """Else no failure is heard of until the clock is again where it was."""
+    events: list[Event] = []
+    files.say("a.test", 5000.0)
+    files.log.start(events.append, fail, since=5000.0)
+    until(lambda: names(events) == ["a.test"])
+    files.say("b.test", 1400.0)
+    until(lambda: names(events) == ["a.test", "b.test"])
+
+
 def test_stop_may_be_repeated_and_nothing_is_told_afterwards(spoken: Spoken) -> None:
     events: list[Event] = []
     spoken.log.start(events.append, fail)

@@ -41,6 +41,7 @@ def running(
     program = Launched(argv, root / "authority.log", cwd=Path(__file__).parents[2])
     try:
         program.until(lambda: nameservers.answers(port), "the authority answers")
+        program.until((root / "run" / "challenge.sock").exists, "the challenge socket is there")
         yield program
     finally:
         program.stop()

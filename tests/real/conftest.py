@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from tests import showcase
+from tests.dashboards import ARTEFACTS, MARKUP
 from tests.peers import appliance as appliances
 from tests.peers import namespace
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.peers.backends import Backend, MakeBackend
+from tests.peers.browser import Browser
 from tests.peers.lego import Lego
 from tests.peers.nsd import Nsd
 from tests.peers.pebble import Pebble
 from tests.peers.unbound import Unbound
+from tests.served import TcpServed
 
 
 def pytest_configure() -> None:
@@ -94,6 +98,27 @@ def new_appliance(resolver: Unbound, short_path: Path) -> Iterator[MakeAppliance
     yield make
     unexpected = [text[at : at + 3000] for text in map(end, made) if (at := text.find("Traceback (most recent")) >= 0]
     assert not unexpected, "\n".join(unexpected)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A headless Chromium."""
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(f"\npictures of the dashboard are in {ARTEFACTS}")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TcpServed]:
+    """A gateway with something of everything, over TCP."""
+    plane = showcase.plane()
+    plane.store.damage("41-9-markup", f"there is no key `{MARKUP}`")
+    plane.look()
+    with TcpServed(plane, tmp_path_factory.mktemp("tokens")).running() as served:
+        yield served
+    plane.stop()
 
 
 @pytest.fixture

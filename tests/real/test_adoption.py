@@ -1,6 +1,7 @@
 """Started on the root of the original gateway, the appliance serves what the original served."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from tests.peers import appliance as appliances
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.peers.backends import MakeBackend
 from tests.peers.nsd import Nsd
+from tests.peers.pebble import Pebble
 
 NAME_PROXY = """\
 http:
@@ -68,11 +70,17 @@ def original(gateway: Appliance, name: str, text: str) -> Path:
     return path
 
 
+def ordering(gateway: Appliance, identity: str, resolver: str) -> Any:
+    """The router of a workload, once its certificate is ordered this way."""
+    found = gateway.traefik(f"http/routers/{identity}-route@file")
+    return found if found["tls"].get("certResolver") == resolver else None
+
+
 def test_the_original_s_routes_are_served_and_nothing_is_lost(
-    new_appliance: MakeAppliance, backend: MakeBackend, parent: Nsd
+    new_appliance: MakeAppliance, backend: MakeBackend, parent: Nsd, pebble: Pebble
 ) -> None:
     parent.add_host("shop.test", addresses.GATEWAY)
-    gateway = new_appliance(appliances.settings())
+    gateway = new_appliance(appliances.settings(pebble))
     blog, shop = backend("blog"), backend("shop")
     own = backend("own", address=addresses.OTHER_BACKEND, tls_names=("own.test",))
     text = NAME_PROXY.format(router="37-2039-blog-route", service="37-2039-blog", host="blog.gw.test", url=blog.url)
@@ -97,16 +105,12 @@ def test_the_original_s_routes_are_served_and_nothing_is_lost(
     assert written["type"] == "gateway-name-proxy"
     assert written["name"] == "box"
 
-    router = gateway.traefik("http/routers/37-2039-blog-route@file")
+    router = gateway.program.until(lambda: ordering(gateway, "37-2039-blog", "dnsresolver"), "the wildcard is ordered")
     assert router["rule"] == "Host(`blog.gw.test`)"
-    assert router["tls"]["certResolver"] == "dnsresolver"
     assert "*.gw.test" in router["tls"]["domains"][0]["sans"]
     service = gateway.traefik("http/services/37-2039-blog@file")
     assert service["loadBalancer"]["servers"] == [{"url": blog.url}]
-    gateway.program.until(
-        lambda: gateway.traefik("http/routers/37-2040-shop-route@file")["tls"].get("certResolver") == "resolver",
-        "the FQDN proxy orders by HTTP-01",
-    )
+    gateway.program.until(lambda: ordering(gateway, "37-2040-shop", "resolver"), "the FQDN proxy orders by HTTP-01")
     tcp = gateway.traefik("tcp/services/37-2041-own@file")
     assert tcp["loadBalancer"]["servers"] == [{"address": own.host_port}]
 

@@ -103,7 +103,7 @@ BAD = {
     "any-host": (router("http://10.99.0.9").replace(f"Host(`{HOST}`)", "PathPrefix(`/`)"), "not bound to hosts"),
     "template": (router("http://10.99.0.9", host='{{ env "HOME" }}.example.org'), "Go template"),
     "orders": (router("http://10.99.0.9").replace("tls: {}", "tls: {certResolver: resolver}"), "orders a certificate"),
-    "huge": ("# " + "x" * 300_000 + "\n", "at most 262144 are read"),
+    "huge": ("# " + "x" * 300_000 + "\n", "larger than 262144 bytes: at most so many are read"),
     "tcp": (
         (
             "tcp: {routers: {t: {rule: 'HostSNI(`tcp.example.org`)', service: t, tls: {passthrough: true}}}, "

@@ -38,7 +38,17 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def relay_of(one: Appliance) -> psutil.Process:
     """The log relay's process."""
-    (found,) = [process for process in one.started() if "log-relay" in process.cmdline()]
+    (found,) = relays(one)
+    return found
+
+
+def relays(one: Appliance) -> list[psutil.Process]:
+    """Every relay that lives; of other processes that end meanwhile nothing is asked."""
+    found = []
+    for process in one.started():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is none, either
+            if "log-relay" in process.cmdline():
+                found.append(process)
     return found
 
 
@@ -140,8 +150,7 @@ def until_another(one: Appliance, old: int) -> int:
     """The relay that took the place of `old`."""
 
     def another() -> int | None:
-        found = [process.pid for process in one.started() if "log-relay" in process.cmdline()]
-        return next((pid for pid in found if pid != old), None)
+        return next((process.pid for process in relays(one) if process.pid != old), None)
 
     return one.program.until(another, "another relay", seconds=20)
 
@@ -206,7 +215,7 @@ def test_secrets_of_the_settings_are_nowhere_in_the_log(new_appliance: MakeAppli
     """An HMAC key, a password in the broker's address: not even where a peer is what complains of them."""
     values = appliances.settings(pebble)
     values["acme"]["eab"] = {"kid": "key-1", "hmac": "c2VjcmV0LWhtYWMta2V5LW9mLXRoZS10ZXN0"}
-    values["broker"] = f"redis://:hunter2-of-the-test@{addresses.BACKEND}:6379"
+    values["broker"] = f"redis://:hunter2-of-the-test@{addresses.OTHER_BACKEND}:6379"
     one = new_appliance(values, environment={"GATEWAY_LOG_LEVEL": "debug"}).start()
     one.must("route", "name", "1-2-blog", "blog", f"http://{addresses.BACKEND}:1")
     one.program.until(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from appliance.cli.client import AdminClient
 from appliance.model.errors import Conflict, GatewayError, InvalidInput, Refused
@@ -28,7 +28,7 @@ from tests.peers.launching import PeerError, await_result
 from tests.peers.pebble import Pebble
 
 _WANTED_OPERATIONS = 5000
-_RUNS = 16
+_RUNS = 13
 _STEPS = 500
 _KILLS = 12
 _SECONDS_TO_AGREE = 60.0
@@ -137,11 +137,11 @@ class Operations(RuleBasedStateMachine):
             raise AssertionError(f"{backend} was accepted")
         self._count("refused")
 
-    @rule(identity=_ids)
-    def delete(self, identity: str) -> None:
-        """Delete by the API; one that is not there is no operation."""
-        if identity not in self.model.desired:
-            return
+    @precondition(lambda self: hasattr(self, "model") and self.model.desired)
+    @rule(number=st.integers(0, 24))
+    def delete(self, number: int) -> None:
+        """Delete one by the API."""
+        identity = sorted(self.model.desired)[number % len(self.model.desired)]
         self._settle(identity)
         self._call("DELETE", f"/v1/workloads/{identity}")
         self.model.delete(identity)
@@ -162,25 +162,24 @@ class Operations(RuleBasedStateMachine):
         self.model.write(identity, None, self._write(identity, content))
         self._count("rubbish")
 
-    @rule(identity=_ids)
-    def spoil_a_route_file(self, identity: str) -> None:
-        """Somebody edits Traefik's directory."""
+    @rule(identity=_ids, dice=st.integers(0, 59))
+    def accident(self, identity: str, dice: int) -> None:
+        """Somebody edits Traefik's directory; now and then a program dies."""
+        if dice <= 1 and self.kills > 0 and self._kill(("gateway", "traefik")[dice]):
+            return
         (self.appliance.root / f"proxy/{identity}.yaml").write_text("http: {bogus: 1}\n", encoding="utf-8")
         self._count("spoilt")
 
-    @rule(dice=st.integers(0, 99))
-    def kill_something(self, dice: int) -> None:
-        """Now and then a program dies."""
-        if dice > 1 or self.kills <= 0:
-            return
-        name = ("gateway", "traefik")[dice]
+    def _kill(self, name: str) -> bool:
+        """Kill a program and wait for it to be back. Not one that died so often lately that supervisord pauses."""
         program = self._program(name)
-        if program["state"] != "RUNNING":  # supervisord gives up on what dies again and again within seconds
-            return
+        if program["state"] != "RUNNING":
+            return False
         type(self).kills -= 1
         os.kill(program["pid"], signal.SIGKILL)
         await_result(lambda: self._program(name)["pid"] not in (None, program["pid"]), f"{name} is back", seconds=30)
         self._count(f"killed {name}")
+        return True
 
     def teardown(self) -> None:
         """API, files and Traefik agree."""

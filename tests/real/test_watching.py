@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,26 @@ from tests.peers import https
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.peers.backends import MakeBackend
 
+EXHAUSTED = """
+import pathlib, queue, sys, threading
+from appliance.adapters.watcher import Watcher
+
+limit, directory = map(pathlib.Path, sys.argv[1:])
+limit.write_text("0")
+names = queue.Queue()
+watcher = Watcher()
+watcher.add(directory, names.put)
+watcher.start(lambda error: names.put(error))
+assert names.get(timeout=5) == frozenset()
+watcher.look()
+assert names.get(timeout=5) == frozenset(), "it is polled"
+limit.write_text("100")
+watcher.look()
+assert names.get(timeout=5) == frozenset()
+(directory / "blog.yaml").touch()
+assert names.get(timeout=5) == {"blog.yaml"}, "it is watched"
+watcher.stop()
+"""
 TEXT = 'type: gateway-name-proxy\nname: {name}\nbackends: ["http://10.99.0.9:1"]\n'
 
 
@@ -106,6 +127,25 @@ def test_directories_that_are_removed_and_made_anew_are_watched_and_traefik_sees
         lambda: any(one["file"] == "extra/own.yaml" and one["state"] == "applied" for one in gateway.must("extra")),
         "the fragment is applied",
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "advice"),
+    [
+        ("max_inotify_watches", "sysctl fs.inotify.max_user_watches=524288"),
+        ("max_inotify_instances", "sysctl fs.inotify.max_user_instances=1024"),
+    ],
+)
+def test_a_host_without_inotify_left_says_what_to_do_and_polls_until_it_has(
+    limit: str, advice: str, tmp_path: Path
+) -> None:
+    """The kernel's own limits, in a user namespace where they are nobody else's."""
+    argv = ["unshare", "--user", "--map-root-user", sys.executable, "-c", EXHAUSTED]
+    done = subprocess.run(
+        [*argv, f"/proc/sys/user/{limit}", tmp_path], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(advice) == 1
 
 
 def test_ten_thousand_files_at_once_are_all_taken_over(new_appliance: MakeAppliance) -> None:

@@ -15,7 +15,7 @@ from tests.served import TcpServed
 
 BLOG = {"type": "gateway-name-proxy", "name": "blog", "backends": ["http://10.1.2.3:9000"]}
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "MADEUP")
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/"}
 BODIES: dict[str, Any] = {"PUT": BLOG, "POST": {"set": {"new": BLOG}, "delete": ["wiki"]}}
 
 
@@ -43,7 +43,8 @@ def paths(served: TcpServed) -> list[str]:
 
 
 def test_without_a_token_nothing_is_told_or_changed(served: TcpServed) -> None:
-    """Every path of the document with every method; only health is told, and no more of it than yes or no."""
+    """Every path of the document with every method; only health is told, no more of it than yes or no, and the empty
+    page of the dashboard."""
     before = everything(served)
     for path in paths(served):
         for method in METHODS:

@@ -5,10 +5,11 @@ import hashlib
 import hmac
 import http.server
 import json
+import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,9 @@ class Bench:
         self.is_blind = False
         self.failures: list[BaseException] = []
 
-    def start(self) -> "Bench":
+    def start(self, *others: Callable[[], Sequence[Condition]]) -> "Bench":
         self.alerting = Alerting(
-            sources=[self._look],
+            sources=[self._look, *others],
             channels=lambda: [self.channel],
             store=self.store,
             clock=lambda: EPOCH,
@@ -156,6 +157,14 @@ def test_whoever_cannot_look_clears_nothing(bench: Bench) -> None:
     bench.store.save({}, ())
     until(lambda: bench.is_blind)
     assert bench.alerting.open() == [DOWN]
+
+
+def test_one_source_that_cannot_look_keeps_no_other_from_telling(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.is_blind = True
+    bench.start(lambda: [QUARANTINED])
+    until(lambda: bench.channel.told() == [("workload-quarantined:blog", False)])
+    bench.stop()
 
 
 def test_the_store_gives_back_what_was_saved_and_is_private(tmp_path: Path) -> None:
@@ -237,6 +246,23 @@ def test_a_webhook_nobody_listens_at_is_a_failure(receiver: Receiver) -> None:
         Webhook("http://127.0.0.1:1/hook", None).send(Alert(DOWN, False, EPOCH, EPOCH))
 
 
+def test_a_webhook_that_speaks_no_http_is_a_failure() -> None:
+    """It may not end the thread that tells everything else."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            caller, _ = server.accept()
+            with caller:
+                caller.recv(65536)
+                caller.sendall(b"220 mail.example.com ESMTP\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            Webhook(f"http://127.0.0.1:{server.getsockname()[1]}/", None).send(Alert(DOWN, False, EPOCH, EPOCH))
+        thread.join()
+
+
 def script(directory: Path, text: str) -> str:
     path = directory / "alert"
     path.write_text(f"#!{sys.executable} -I\n{text}")
@@ -276,7 +302,6 @@ def test_a_command_that_is_none_is_refused_with_the_settings(tmp_path: Path, com
 def test_the_rules_for_prometheus_have_every_kind_of_alert(pytestconfig: pytest.Config) -> None:
     text = (pytestconfig.rootpath / "docs/prometheus-rules.yaml").read_text()
     of_their_own: dict[Kind, Any] = {
-        Kind.EXPIRY: "gateway_certificate_not_after_timestamp_seconds",
         Kind.QUARANTINE: 'gateway_workloads{state="quarantined"}',
     }
     for kind in Kind:

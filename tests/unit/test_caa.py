@@ -57,7 +57,8 @@ CASES: Final = [
     # §4.1: tags without regard to case, names too
     ("certs.example.com", ("0 ISSUE CA1.Example.Net.",), CA1, "ok"),
     # the authority does not say who it is
-    ("certs.example.com", ("0 issue ca1.example.net",), "", "unknown"),
+    ("certs.example.com", ("0 issue ca1.example.net",), "", "warn"),
+    ("certs.example.com", ("0 issue ;",), "", "fail"),
     ("certs.example.com", (), "", "ok"),
 ]
 

@@ -35,12 +35,13 @@ class FakeHost:
 
     def __init__(self) -> None:
         self.pids = frozenset({7})
+        self.is_visible = True
 
     def holders(self, ports: Iterable[int]) -> Sequence[Holder]:
         return [Holder("0.0.0.0", port, kind, 7, "x") for port in ports for kind in ("tcp", "udp")]
 
     def own(self) -> Own:
-        return Own(self.pids)
+        return Own(self.pids, is_visible=self.is_visible)
 
     def filesystem(self) -> Filesystem:
         return Filesystem("/srv", 10**10, 10**11, 10**6, 10**7, is_read_only=False)
@@ -171,6 +172,14 @@ def test_the_appliance_itself(status: Mapping[str, Any] | None, pids: set[int], 
     host = FakeHost()
     host.pids = frozenset(pids)
     assert by_id(examining.examine(around(outside(), host, status)))["appliance"].status == expected
+
+
+def test_another_user_is_not_told_that_nothing_runs() -> None:
+    host = FakeHost()
+    host.pids, host.is_visible = frozenset(), False
+    found = by_id(examining.examine(around(outside(), host, None)))
+    assert found["appliance"].status is Status.UNKNOWN
+    assert found["web.port80:203.0.113.10"].status is Status.OK
 
 
 ABSENT: Final = delegation.Cut.ABSENT

@@ -97,7 +97,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_huge_file_is_refused_and_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "odd.yaml", "wb") as file:
         file.truncate(2**40)
-    assert only(tmp_path) == "odd.yaml is larger than 65536 bytes"
+    assert only(tmp_path) == "odd.yaml is larger than 65536 bytes: at most so many are read"
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_the_kernel_can_tell_of_changes(
         (Privileges(may_bind_all=False, start=53), [53, 80], "ok"),
         (Privileges(may_bind_all=False, start=1024), [5353], "ok"),
         (Privileges(may_bind_all=False, start=None), [53], "unknown"),
+        (Privileges(may_bind_all=False, start=1024, is_appliances=False), [53], "unknown"),
     ],
 )
 def test_low_ports_need_a_privilege(seen: Privileges, ports: list[int], status: str) -> None:

@@ -103,8 +103,7 @@ def test_every_certificate_that_is_wanted_or_kept_is_told_of_once(
 
 def test_of_several_certificates_for_a_name_the_one_that_lasts_longest_counts() -> None:
     old, new = stored(SHOP, serial="a1", days=3), stored(SHOP, serial="b2", days=80)
-    assert inventory.kept_for(SHOP, [old, new]) == new
-    assert inventory.kept_for("other.org", [old, new]) is None
+    assert inventory.kept_by_name([old, new]) == inventory.kept_by_name([new, old]) == {SHOP: new}
 
 
 @pytest.mark.parametrize(("name", "host"), [(SHOP, SHOP), (WILDCARD, "gateway-probe.gw.example.com")])

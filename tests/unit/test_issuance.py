@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from appliance.control import docket
 from appliance.control.docket import IssuanceView, Limits
 from appliance.control.issuance import Issuance
-from appliance.model.acme_log import Cause, Obtained, OrderFailed, Problem
+from appliance.model.acme_log import Cause, Obtained, OrderBegun, OrderFailed, Problem, ResolverSkipped
 from tests.fakes import FakeRouteFiles, FakeTraefik, until
 from tests.fakes_issuance import FakeIssuanceStore, FakePreflights
 
@@ -26,13 +27,14 @@ class Governor:
         self.failures: list[BaseException] = []
         self.changes: list[frozenset[str]] = []
         self.per_hour = 90
+        self.authority = "https://one.example/dir"
 
     def start(self) -> "Governor":
         self.issuance = Issuance(
             preflights=self.preflights,
             proxy=self.traefik,
             store=self.store,
-            limits=lambda: Limits(self.per_hour, 3600.0),
+            limits=lambda: Limits(self.per_hour, 3600.0, self.authority),
             on_change=self.changes.append,
             clock=lambda: self.now,
         )
@@ -158,13 +160,42 @@ def test_a_certificate_that_is_there_is_never_held_back(governor: Governor) -> N
     assert governor.store.spent == ()
 
 
-def test_a_certificate_that_is_lost_is_ordered_again_after_the_same_checks(governor: Governor) -> None:
+def test_a_host_that_another_certificate_is_for_is_not_waited_for(governor: Governor) -> None:
+    """Traefik orders none for it: an order would be taken for a failed one, again and again."""
+    governor.traefik.certified = frozenset({"*.customer.com"})
+    governor.issuance.follow([SHOP, "deep.shop.customer.com"])
+    until(lambda: governor.view(SHOP).is_issued)
+    until(lambda: governor.is_allowed("deep.shop.customer.com"))
+    assert not governor.view("deep.shop.customer.com").is_issued
+
+
+def test_a_traefik_that_starts_and_has_no_certificates_yet_is_not_believed(governor: Governor) -> None:
+    """Else every start of it would write all routes twice, and spend the account's budget."""
+    governor.preflights.obstacles[SHOP] = "it points elsewhere"
+    governor.traefik.certified = frozenset({SHOP})
+    governor.issuance.follow([SHOP])
+    until(lambda: SHOP in governor.store.records)
+    governor.traefik.certified = frozenset()
+    for subjects in ([SHOP, WILDCARD], [SHOP]):  # whoever is new makes Traefik be asked at once
+        governor.issuance.follow(subjects)
+        assert governor.is_allowed(SHOP)
+    governor.restart()
+    governor.issuance.follow([SHOP, WILDCARD])
+    until(lambda: governor.is_allowed(WILDCARD))
+    assert governor.is_allowed(SHOP)
+    assert governor.view(SHOP).is_issued
+
+
+def test_a_certificate_that_is_lost_is_ordered_again_after_the_same_checks(
+    governor: Governor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docket, "_LOST_AFTER_SECONDS", 0.0)
     governor.traefik.certified = frozenset({SHOP})
     governor.issuance.follow([SHOP])
     until(lambda: governor.view(SHOP).is_issued)
     governor.traefik.certified = frozenset()
     governor.preflights.obstacles[SHOP] = "it points elsewhere"
-    governor.issuance.follow([SHOP, WILDCARD])  # whoever is new makes Traefik be asked at once
+    governor.issuance.follow([SHOP, WILDCARD])  # an order under way makes Traefik be asked often
     until(lambda: governor.reason(SHOP) == "it points elsewhere")
 
 
@@ -216,3 +247,38 @@ def test_the_account_orders_no_more_than_its_budget_in_an_hour(governor: Governo
     governor.traefik.certified = frozenset(hosts) - set(waiting())
     governor.later(3601)
     until(lambda: waiting() == [])
+
+
+def test_another_authority_is_asked_at_once_whatever_the_one_before_counted(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.fail(kind="rateLimited")
+    assert not governor.is_allowed(SHOP)
+    governor.authority = "https://two.example/dir"
+    governor.issuance.look()
+    until(lambda: governor.is_allowed(SHOP))
+
+
+def test_while_traefik_is_away_no_order_is_given_up(governor: Governor) -> None:
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.traefik.silent = True
+    asked = governor.traefik.asked
+    until(lambda: governor.traefik.asked > asked + 1)
+    governor.later(301)
+    asked = governor.traefik.asked
+    until(lambda: governor.traefik.asked > asked + 1)
+    assert governor.is_allowed(SHOP)
+    governor.traefik.silent = False
+    asked = governor.traefik.asked
+    until(lambda: governor.traefik.asked > asked + 1)
+    assert governor.is_allowed(SHOP)
+    governor.later(301)
+    until(lambda: "said why" in governor.reason(SHOP))
+
+
+def test_a_resolver_that_traefik_left_out_is_told_until_it_orders_again(governor: Governor) -> None:
+    governor.issuance.heed(ResolverSkipped(governor.now, "resolver", "permissions 644 are too open"))
+    assert governor.issuance.skipped() == {"resolver": "permissions 644 are too open"}
+    governor.issuance.heed(OrderBegun(governor.now, (SHOP,)))
+    assert governor.issuance.skipped() == {}

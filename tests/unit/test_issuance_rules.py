@@ -157,3 +157,25 @@ def test_of_certificates_nobody_needs_only_the_rests_are_remembered() -> None:
 )
 def test_a_route_needs_its_domains_certificate_or_its_own(domain: str | None, host: str, subject: str) -> None:
     assert issuance.subject_of(domain, host) == subject
+
+
+def test_what_another_authority_counted_does_not_count_here() -> None:
+    record = Record().failed(dataclasses.replace(failure(Weight.LIMIT), authority="https://one"), PAUSE, 0.0)
+    assert record.settled(NOW, "https://one") == record
+    assert record.settled(NOW, "https://other") == Record()
+
+
+def test_a_failure_of_the_future_rests_from_now_on() -> None:
+    ahead = Record().failed(failure(at=NOW + 86_400), PAUSE, 0.0)
+    settled = ahead.settled(NOW, "")
+    assert settled.rests_until == NOW + 120
+    assert settled.settled(NOW + 10, "") == settled
+
+
+def test_what_was_said_while_nobody_listened_begins_with_the_oldest_order_or_failed_renewal() -> None:
+    under_way = Record().allowed(NOW - 50)
+    failing = Record().allowed(NOW - 900).issued(NOW - 800)
+    failing = failing.failed(dataclasses.replace(failure(at=NOW - 100), is_renewal=True), PAUSE, 0.0)
+    assert issuance.unheard_since([], NOW) == NOW
+    assert issuance.unheard_since([under_way], NOW) == NOW - 50
+    assert issuance.unheard_since([under_way, failing, failed(1)], NOW) == NOW - 100

@@ -15,6 +15,7 @@ PUBLIC: Final = Wanted("dns.listen", "203.0.113.10", 53, "udp")
 WEB: Final = Wanted("entrypoints.web", "", 80, "tcp")
 STOPPED: Final = Own()
 RUNNING: Final = Own(frozenset({7}))
+HIDDEN: Final = Own(is_visible=False)
 STARTING: Final = Own(frozenset({7}), is_settled=False)
 RESOLVED: Final = Holder("127.0.0.53", 53, "udp", 600, "systemd-resolve", "systemd-resolved.service")
 OURS: Final = Holder("0.0.0.0", 53, "udp", 7, "gateway")
@@ -39,6 +40,7 @@ NGINX: Final = Holder("0.0.0.0", 80, "tcp", 900, "nginx", "nginx.service")
         (DNS_V6, [OURS], Own(frozenset({7}), has_ipv6=False), "ok", "no IPv6"),
         (DNS, [Holder("0.0.0.0", 53, "udp", None)], STOPPED, "fail", "may not see"),
         (DNS, [Holder("0.0.0.0", 53, "udp", None)], RUNNING, "unknown", "may not see"),
+        (DNS, [Holder("0.0.0.0", 53, "udp", None)], HIDDEN, "unknown", "may not see"),
         (DNS, [Holder("0.0.0.0", 53, "tcp", 9, "x")], STOPPED, "ok", "is free"),
         (DNS, [Holder("0.0.0.0", 5353, "udp", 9, "x")], STOPPED, "ok", "is free"),
         (PUBLIC, [Holder("203.0.113.11", 53, "udp", 9, "x")], STOPPED, "ok", "is free"),

@@ -103,11 +103,31 @@ def test_what_was_served_before_comes_back_by_itself(plane: Plane, monkeypatch: 
     plane.traefik.rejected["blog.gw"] = "open proxy/blog.users: no such file or directory"
     monkeypatch.setattr(applier_module, "_RECHECK_SECONDS", 0.01)
     plane.look()
-    plane.reaches("blog", QUARANTINED)
-    assert "it is tried again by itself, too" in plane.reason("blog")
+    until(lambda: "it is tried again by itself, too" in plane.reason("blog"))  # each try ends it for a moment
     plane.traefik.rejected.clear()
     plane.reaches("blog", APPLIED)
     assert plane.state("shop") is APPLIED
+
+
+def test_what_freezes_traefik_does_not_come_back_by_itself_although_it_was_served_before(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another Traefik than the one that served it cannot read it: while it is there, nobody else's change is read."""
+    monkeypatch.setattr(retries_module, "_FIRST_SECONDS", 0.01)
+    plane.put(name("blog"))
+    plane.reaches("blog", APPLIED)
+    plane.stop()
+    plane.route_trial.fault = lambda texts: [Complaint("bogus", frozenset({"blog"}))] if "blog" in texts else []
+    plane.traefik.hidden = {"blog-route"}
+    plane.start()
+    plane.reaches("blog", QUARANTINED)
+    until(lambda: not plane.files.files)
+    plans = len(plane.files.plans)
+    plane.put(name("shop"))
+    plane.reaches("shop", APPLIED)
+    assert "blog.yaml" not in plane.files.files
+    assert len(plane.files.plans) == plans + 1
+    assert "tried again by itself" not in plane.reason("blog")
 
 
 def test_what_was_damaged_in_the_directory_is_mended_while_traefik_is_busy(plane: Plane) -> None:

@@ -94,6 +94,13 @@ def test_certificates_give_all_their_names(http: FakeHttp, api: TraefikApi) -> N
     assert api.certified_names() == {"gw.example.com", "*.gw.example.com", "shop.customer.com"}
 
 
+def test_a_traefik_that_is_starting_is_not_taken_for_one_without_certificates(http: FakeHttp, api: TraefikApi) -> None:
+    """Its API answers 404 to everything until its first configuration is in force."""
+    http.status = 404
+    with pytest.raises(Unavailable, match="starting"):
+        api.certified_names()
+
+
 def test_a_kept_connection_that_died_is_made_anew(http: FakeHttp, api: TraefikApi) -> None:
     http.answers["/api/http/routers/a"] = {}
     http.is_closing = True

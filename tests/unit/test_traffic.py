@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.model.traffic import (
     KEPT_SECONDS,
@@ -162,3 +164,23 @@ def test_counters_that_cannot_be_read_are_null_until_there_is_something_to_tell(
     known = replace(new, request_bytes=10, requests={"2xx": 1}).document("Traefik does not answer")
     assert (known["request_bytes"], known["reason"]) == (10, "")
     assert known["note"] == "as of the last reading: Traefik does not answer"
+
+
+_endpoints = st.frozensets(st.sampled_from([("10.0.0.1", 80), ("10.0.0.2", 443)]), min_size=1)
+_claims = st.builds(Claim, st.sampled_from(["a.test", "b.test"]), st.booleans(), _endpoints)
+_wanted = st.dictionaries(st.sampled_from("uvwxyz"), _claims)
+_steps = st.lists(st.tuples(_wanted, st.frozensets(st.sampled_from("uvwxyz"))), min_size=1, max_size=6)
+
+
+@given(_steps)
+def test_looking_at_what_was_touched_gives_what_looking_at_all_gives(
+    steps: list[tuple[dict[str, Claim], frozenset[str]]],
+) -> None:
+    quick, thorough = Ledger(), Ledger()
+    claims, unrouted = dict[str, Claim](), frozenset[str]()
+    for now, (wanted, others) in enumerate(steps):
+        touched = {it for it in wanted.keys() | claims.keys() if wanted.get(it) != claims.get(it)} | (unrouted ^ others)
+        claims, unrouted = wanted, others
+        quick = followed(quick, claims, unrouted, "", float(now), touched)
+        thorough = followed(thorough, claims, unrouted, "", float(now))
+        assert quick == thorough

@@ -250,12 +250,10 @@ def test_a_directory_whose_entries_or_mode_change_is_no_other_one(tmp_path: Path
     with watching(directory, lambda: replaced.put(None)) as (watcher, names):
         directory.chmod(0o700)
         told_anything(names)
-        (directory / "blog.yaml").touch()
-        told(names, "blog.yaml")
+        until(lambda: is_told(directory, names))
         (tmp_path / "neighbour").mkdir()
         watcher.look()
-        (directory / "shop.yaml").touch()
-        told(names, "shop.yaml")
+        until(lambda: is_told(directory, names))
         assert replaced.empty()
 
 

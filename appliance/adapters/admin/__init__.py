@@ -7,6 +7,8 @@ guard         in front of every route: may the caller do this, how large is the 
 problems      errors as RFC 9457 documents that say what to do
 answers       the shapes of all answers, for the OpenAPI document
 streams       server-sent events
+pages         the dashboard's files (in page/), and how browsers are kept to them
+browsers      what browsers may do over the unix socket
 connections   HTTP connections that cannot be held open for nothing
 server        a listening socket and the thread that serves it
 """

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from appliance.model.findings import Status as Finding
 from appliance.model.fragments import FragmentState
 from appliance.model.standings import CertificateState, State
+from appliance.model.tokens import Role
 from appliance.model.workloads import WorkloadType
 
 UnixTime = Annotated[float, Field(description="Unix time, in seconds")]
@@ -182,6 +183,22 @@ class Program(Answer):
     name: str
     state: str
     pid: int | None
+
+
+class ProgramUsage(Program):
+    """A supervised program and what its present process uses; what cannot be measured is null."""
+
+    restarts: Annotated[int, Field(description="how often it was seen with another process than before")]
+    started: UnixTime | None
+    cpu_seconds: float | None
+    resident_bytes: int | None
+
+
+class WhoAmI(Answer):
+    """Who is calling."""
+
+    actor: Annotated[str, Field(description="as in the log: a user of the host, or a token's name")]
+    role: Role
 
 
 class Queries(Answer):

@@ -11,13 +11,13 @@ from starlette.types import ASGIApp
 from appliance.adapters.admin import openapi, problems
 from appliance.adapters.admin.callers import NoTokens, Tokens
 from appliance.adapters.admin.guard import Guard
-from appliance.adapters.admin.routes import certificates, events, health, telling, workloads
+from appliance.adapters.admin.routes import callers, certificates, dashboard, events, health, telling, workloads
 from appliance.adapters.admin.tallies import Tallies
 from appliance.control.gateway import Gateway
 
 _WAITING_CALLS = 256
 """How many calls may wait for Traefik at once on one socket; each holds a thread while it does."""
-_ROOMS = (workloads, certificates, telling, events, health)
+_ROOMS = (workloads, certificates, telling, events, health, callers, dashboard)
 
 
 def application(gateway: Gateway, tokens: Tokens | None = None) -> ASGIApp:

@@ -12,7 +12,7 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import logs
-from appliance.adapters.admin import callers
+from appliance.adapters.admin import browsers, callers, pages
 from appliance.adapters.admin.callers import Caller, Stranger, Tokens
 from appliance.adapters.admin.problems import problem
 from appliance.adapters.admin.tallies import Tallies
@@ -26,7 +26,8 @@ BODY = "body"
 """The key of a request's whole body in its state."""
 CALLER = "caller"
 """The key of who is calling in a request's state; None on the open paths without a token."""
-_OPEN = frozenset({"/healthz", "/readyz"})
+_OPEN = frozenset({"/healthz", "/readyz", *pages.FILES})
+"""What anybody may get without a token; the dashboard's files hold no data."""
 _PLAN = "/v1/workloads:plan"
 _HARMLESS = frozenset({("POST", _PLAN)})
 """What is no GET and changes nothing all the same."""
@@ -83,6 +84,8 @@ class Guard:
         state[CALLER] = caller
         if caller is None:
             return None if _is_open(scope) else self._unknown(peer, scope)
+        if isinstance(peer, callers.LocalUser) and (why := browsers.refusal(scope["method"], scope["headers"])):
+            return problem(403, "Forbidden", why)
         if caller.role is not Role.WRITE and not _is_harmless(scope):
             detail = (
                 f"{caller.actor} may only read: use a token with the role write (`gateway token new NAME --role write`)"

@@ -27,7 +27,8 @@ from appliance.model.zones import Contents, Zone, plain_text
 
 log = logs.logger(__name__)
 
-_MOST_SIGHTINGS = 4096
+_MOST_SIGHTINGS = 1024
+"""Emptied with every challenge and every five seconds. Under a flood no number would be enough, and all cost memory."""
 
 
 class DnsServer:
@@ -68,7 +69,7 @@ class DnsServer:
             self._replace(self._contents.with_values(serial, values))
 
     def fetches(self) -> Sequence[Fetch]:
-        """The queries answered with TXT values since the last call, oldest first; of more than 4096 the last.
+        """The queries answered with TXT values since the last call, oldest first; of more than 1024 the last.
 
         Under a flood most of them say the same: each name and each address is spelled out once, and kept once.
         """

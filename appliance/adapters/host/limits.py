@@ -4,6 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from appliance.layout import Root
 from appliance.model.host import Inotify, Privileges
 
 _INOTIFY = Path("/proc/sys/fs/inotify")
@@ -21,9 +22,13 @@ def inotify() -> Inotify:
     )
 
 
-def privileges() -> Privileges:
-    """Whether this process may listen below 1024 (the appliance is taken to run as who asks)."""
-    return Privileges(bool(_capabilities() & _BIND_SERVICE), _number(_FIRST_UNPRIVILEGED))
+def privileges(root: Root) -> Privileges:
+    """Whether this process may listen below 1024. The appliance runs as the user that the root belongs to."""
+    try:
+        is_appliances = root.path.stat().st_uid == os.geteuid()
+    except OSError as error:
+        is_appliances = isinstance(error, FileNotFoundError)
+    return Privileges(bool(_capabilities() & _BIND_SERVICE), _number(_FIRST_UNPRIVILEGED), is_appliances)
 
 
 def _number(path: Path) -> int | None:

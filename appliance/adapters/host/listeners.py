@@ -37,7 +37,10 @@ def holders(ports: Iterable[int]) -> list[Holder]:
 
 def own(root: Root) -> Own:
     """The appliance's processes: those of `gateway run`, if it holds the root, and of the control plane."""
-    first = {pid for pid in (_lock_holder(root), _control_plane(root)) if pid is not None}
+    try:
+        first = {pid for pid in (_lock_holder(root), _control_plane(root)) if pid is not None}
+    except PermissionError:
+        return Own(has_ipv6=_has_ipv6(), is_visible=False)
     pids = set(first)
     oldest = time.time()
     for pid in first:
@@ -69,25 +72,21 @@ def unit_of(cgroup: str) -> tuple[str | None, str | None]:
 
 
 def _lock_holder(root: Root) -> int | None:
-    """Who holds the root's lock: the pid in it, if that process really has the file open."""
+    """Who holds the root's lock: the pid in it, if that process really has the file open. Raises PermissionError."""
     lock = root.lock
     try:
         pid = int(lock.read_text(encoding="ascii", errors="replace").strip())
         held = os.readlink(f"/proc/{pid}/fd/{_LOCK_DESCRIPTOR}")
     except PermissionError:
-        return pid if _is_alive(pid) else None
+        raise
     except (OSError, ValueError):
         return None
     return pid if held == str(lock.resolve()) else None
 
 
-def _is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid)
-
-
 def _control_plane(root: Root) -> int | None:
-    """Who answers on the admin socket, as the kernel tells."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+    """Who answers on the admin socket, as the kernel tells. Raises PermissionError."""
+    with contextlib.suppress(ConnectionError, FileNotFoundError, TimeoutError), socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(1.0)
         sock.connect(str(root.admin_socket))
         pid, _, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))

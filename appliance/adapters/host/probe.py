@@ -37,7 +37,7 @@ class HostProbe:
 
     def privileges(self) -> Privileges:
         """See `Host.privileges`."""
-        return limits.privileges()
+        return limits.privileges(self._root)
 
     def traefik_version(self, name: str) -> tuple[str | None, str | None]:
         """See `Host.traefik_version`."""

@@ -17,7 +17,7 @@ _MOST_FILES = 5000
 
 def filesystem(root: Root) -> Filesystem:
     """Where the root lies, or will lie. One small file is written and taken away again."""
-    path = next((one for one in (root.path, *root.path.parents) if one.is_dir()), Path("/"))
+    path = next((one for one in (root.path, *root.path.parents) if _is_directory(one)), Path("/"))
     seen = os.statvfs(path)
     is_read_only = bool(seen.f_flag & os.ST_RDONLY)
     is_tried = not is_read_only and path == root.path and os.geteuid() in (0, path.stat().st_uid)
@@ -35,10 +35,13 @@ def filesystem(root: Root) -> Filesystem:
 
 def files(root: Root) -> Files:
     """Modes and owners under the root."""
-    if not root.path.is_dir():
-        return Files(str(root.path), exists=False)
     try:
         owner = root.path.stat().st_uid
+    except FileNotFoundError:
+        return Files(str(root.path), exists=False)
+    except OSError as error:
+        return Files(str(root.path), exists=True, problem=f"{error.filename}: {error.strerror}")
+    try:
         too_open, foreign = [], []
         for path, wanted, is_secret in _expected(root):
             found = path.lstat()
@@ -86,6 +89,14 @@ def _trouble(path: Path) -> str | None:
     return None
 
 
+def _is_directory(path: Path) -> bool:
+    """Whether it is one that this user can see."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _directories(root: Root) -> tuple[Path, ...]:
     return (root.workloads, root.extra, root.proxy, root.quarantine, root.state, root.traefik, root.run)
 
@@ -104,7 +115,7 @@ def _expected(root: Root) -> Iterator[tuple[Path, int, bool]]:
 
 
 def _files_in(directory: Path) -> list[Path]:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return [
             Path(one.path) for one, _ in zip(os.scandir(directory), range(_MOST_FILES), strict=False) if one.is_file()
         ]

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from watchdog.events import (
     EVENT_TYPE_DELETED,
@@ -50,14 +51,21 @@ class Inotify:
 
     def __init__(self) -> None:
         self._observer: BaseObserver | None = None
+        self._turns: dict[Path, bool] = {}
 
     def schedule(self, relay: FileSystemEventHandler, directory: Path) -> ObservedWatch:
-        """Watch a directory. Raises OSError."""
+        """Watch a directory that is given without links. Raises OSError.
+
+        The library takes two watches for one that are spelled alike, and would give what it still has to tell about a
+        directory that is gone to whoever watches the one in its place. So they are spelled in turns, by an option that
+        means nothing where there are no links.
+        """
         if self._observer is None:
             observer = Observer()
             observer.start()
             self._observer = observer
-        return self._observer.schedule(relay, str(directory), event_filter=_CHANGES)
+        turn = self._turns[directory] = not self._turns.get(directory, False)
+        return self._observer.schedule(relay, str(directory), event_filter=_CHANGES, follow_symlink=turn)
 
     def unschedule(self, watch: ObservedWatch) -> None:
         """Watch it no longer."""
@@ -72,23 +80,26 @@ class Inotify:
             self._observer.join(timeout=5)
 
 
-class Relay(FileSystemEventHandler):
-    """Passes on the names of entries that changed (None: the directory itself did), and that it was removed."""
+class Tell(Protocol):
+    """Whoever is told of changes."""
 
-    def __init__(self, directory: str, tell: Callable[[str | None], None], tell_lost: Callable[[], None]) -> None:
+    def __call__(self, name: str | None, *, is_removed: bool) -> None:
+        """The entry `name` changed, or was removed; None: the directory itself."""
+
+
+class Relay(FileSystemEventHandler):
+    """Passes on which entries of a directory changed."""
+
+    def __init__(self, directory: str, tell: Tell) -> None:
         self._directory = directory
         self._tell = tell
-        self._tell_lost = tell_lost
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Relay a change."""
         paths = [os.path.split(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path]
         names: list[str | None] = [name for parent, name in paths if parent == self._directory]
-        if not names and event.event_type == EVENT_TYPE_DELETED:
-            self._tell_lost()
-            return
         for name in names or [None]:
-            self._tell(name)
+            self._tell(name, is_removed=event.event_type == EVENT_TYPE_DELETED)
 
 
 class Complaints(logging.Handler):

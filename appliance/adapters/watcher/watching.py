@@ -113,7 +113,9 @@ class Watcher:
 
     def _await_change(self) -> bool:
         with self._wake:
-            self._wake.wait_for(lambda: self._is_stopping or any(map(_has_news, self._places)))
+            self._wake.wait_for(
+                lambda: self._is_stopping or any(place.is_moved or _has_news(place) for place in self._places)
+            )
         self._look()
         return not self._is_stopping
 
@@ -129,10 +131,9 @@ class Watcher:
             if is_replaced and place.on_replaced is not None:
                 place.on_replaced()
 
-    def _note_lost(self, place: _Place) -> None:
-        """The directory itself was removed."""
-        place.is_lost = place.is_moved = True
-        self._note(place, None)
+    def _note_entry(self, place: _Place, name: str | None) -> None:
+        place.is_moved = place.is_moved or name is None
+        self._note(place, name)
 
     def _note(self, place: _Place, name: str | None) -> None:
         """An entry changed, or (None) anything may have."""
@@ -143,10 +144,11 @@ class Watcher:
                 place.names.add(name)
             self._wake.notify()
 
-    def _note_above(self, name: str | None) -> None:
+    def _note_above(self, name: str | None, *, is_removed: bool = False) -> None:
         """An entry of a directory above changed: if it is a watched one, that may be another one now."""
         for place in self._places:
             if name is None or name in place.aliases:
+                place.is_lost = place.is_lost or (is_removed and name is not None)
                 place.is_moved = True
                 self._note(place, None)
 
@@ -162,10 +164,12 @@ class Watcher:
                     self._attend_anew(place, is_another=is_another)
 
     def _attend_anew(self, place: _Place, *, is_another: bool) -> None:
-        place.is_moved = False
+        place.is_moved = place.is_lost = False  # what comes from here on is about what is found here
         self._attend(place)
-        if place.identity is not None:
-            place.is_lost, place.is_replaced = False, place.is_replaced or is_another
+        if place.identity is None:
+            place.is_lost = is_another
+        else:
+            place.is_replaced = place.is_replaced or is_another
         if is_another or place.watch is not None:
             self._note(place, None)
 
@@ -190,7 +194,7 @@ class Watcher:
             return "a watched directory is gone; it is watched again when it is back"
         real = place.directory.resolve()
         kind = _silent_kind(real)
-        relay = Relay(str(real), lambda name: self._note(place, name), lambda: self._note_lost(place))
+        relay = Relay(str(real), lambda name, **_: self._note_entry(place, name))
         try:
             place.watch = self._observer.schedule(relay, real)
         except OSError as error:
@@ -212,7 +216,7 @@ class Watcher:
         with contextlib.suppress(OSError):
             if known is not None:
                 self._observer_above.unschedule(known[1])
-            relay = Relay(str(above.resolve()), self._note_above, lambda: self._note_above(None))
+            relay = Relay(str(above.resolve()), self._note_above)
             self._above[above] = identity, self._observer_above.schedule(relay, above.resolve())
 
 

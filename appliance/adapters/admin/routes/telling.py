@@ -59,6 +59,16 @@ def _add_about_the_appliance(app: FastAPI, gateway: Gateway) -> None:
         return answered(gateway.status())
 
     @app.get(
+        "/v1/programs",
+        operation_id="programs",
+        summary="The programs under supervision, and what they use",
+        dependencies=[OnlyKnown],
+        **documented(list[answers.ProgramUsage], 422),
+    )
+    def programs() -> Response:
+        return answered(gateway.programs_watch.report())
+
+    @app.get(
         "/v1/doctor",
         operation_id="doctor",
         summary="The last examination of the host and its delegation",

@@ -52,5 +52,8 @@ class Decisions:
 
 
 def certificates_for(routes: Mapping[str, Route]) -> set[str]:
-    """The certificates that these routes need."""
-    return {subject_of(route.domain, route.host) for route in routes.values() if not route.workload.tls_passthrough}
+    """The certificates that these routes need: of thousands of names there is one for each domain."""
+    terminated = [route for route in routes.values() if not route.workload.tls_passthrough]
+    domains = {route.domain for route in terminated}
+    hosts = {route.host for route in terminated if route.domain is None} if None in domains else set[str]()
+    return hosts | {WILDCARD + domain for domain in domains if domain is not None}

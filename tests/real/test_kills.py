@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,12 @@ def test_a_restart_keeps_certificates_and_routes_without_an_order(
     appliance: Appliance, pebble: Pebble, backend: MakeBackend
 ) -> None:
     before = serve_one(appliance, pebble, backend("blue").url)
-    workloads = appliance.must("route", "list")
+
+    def issued() -> Any:  # Traefik's API tells of a certificate some moments after it is served
+        shown = appliance.must("route", "list")
+        return shown if shown[0]["certificate"]["state"] == "issued" else None
+
+    workloads = appliance.program.until(issued, "the certificate is told of")
     assert appliance.stop() == 0
     pebble.count_from_here()
     appliance.start()

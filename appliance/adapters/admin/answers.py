@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from appliance.model import histories
 from appliance.model.findings import Status as Finding
 from appliance.model.fragments import FragmentState
 from appliance.model.standings import CertificateState, State
@@ -119,7 +120,7 @@ class Challenge(Answer):
     """One challenge's life."""
 
     challenge: PresentedChallenge
-    state: Literal["presented", "fetched", "cleaned up", "expired"]
+    state: histories.State
     fetches: list[Fetch]
     fetch_count: int
     ended: UnixTime | None

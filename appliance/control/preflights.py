@@ -37,6 +37,8 @@ class Outside:
     web_port: int
     local: frozenset[Address]
     """The addresses of this host's own interfaces."""
+    is_checked: bool = True
+    """Whether anything is checked at all (`acme.preflight`)."""
 
 
 class PreflightChecks:
@@ -51,6 +53,8 @@ class PreflightChecks:
     def check(self, subject: str) -> Circumstances:
         """See `Preflights.check`."""
         outside = self._outside()
+        if not outside.is_checked:
+            return Circumstances(None, True, "nothing is checked")
         seen: list[str] = []
         for finding in self._findings(subject, outside):
             seen.append(f"{finding.id} {finding.status.value} {finding.evidence}")

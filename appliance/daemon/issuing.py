@@ -68,4 +68,5 @@ class Issuing:
             web=WebProbe(),
             web_port=settings.split_endpoint(loaded.entrypoints.web)[1],
             local=frozenset(filter(is_local, addresses)),
+            is_checked=loaded.acme.preflight,
         )

@@ -113,6 +113,7 @@ def _settings(scratch: Path, ports: _Ports) -> dict[str, Any]:
             "ca_server": f"https://{_ADDRESS}:{ports.acme}/dir",
             "ca_certificates": [str(scratch / "acme/ca.pem")],
             "propagation_check": "off",
+            "preflight": False,  # nobody delegates to a demonstration on a high port
         },
         "dns": {"listen": [f"{_ADDRESS}:{ports.dns}"], "resolvers": [f"{_ADDRESS}:{ports.dns}"]},
         "entrypoints": {"web": f"{_ADDRESS}:{ports.web}", "web_secure": f"{_ADDRESS}:{ports.web_secure}"},

@@ -69,6 +69,7 @@ class Acme(_Section):
     certificate_hours: int = Field(default=2160, gt=0)
     propagation_check: Literal["authoritative", "off"] = "authoritative"
     rate_limit_pause: Seconds = 3600.0
+    preflight: bool = True
     orders_per_hour: int = Field(default=90, gt=0, le=10_000)
 
     @field_validator("propagation_check", mode="before")

@@ -22,7 +22,7 @@ def served(one: Appliance, ca: Pebble) -> list[int]:
         answers = [https.fetch(host, ca=ca.root_pem()) for host in (HOST, FQDN)]
         return [answer.certificate.serial for answer in answers if answer.certificate is not None]
 
-    return one.program.until(trusted, "both hosts have certificates of the CA")
+    return one.program.until(trusted, "both hosts have certificates of the CA", seconds=45)
 
 
 def carried(one: Appliance) -> int:

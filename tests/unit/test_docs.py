@@ -266,6 +266,7 @@ OTHER_VALUES: Final[dict[str, Any]] = {
     "certificates.quiet_hour": 4,
     "certificates.warn_days": 20,
     "acme.orders_per_hour": 20,
+    "acme.preflight": False,
     "alerts.webhook": "https://alerts.example.com/hook",
     "alerts.secret": "a secret",
     "alerts.command": "/usr/local/bin/alert --now",

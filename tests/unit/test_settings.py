@@ -30,6 +30,7 @@ acme:
   propagation_check: authoritative
   rate_limit_pause: 1h
   orders_per_hour: 90
+  preflight: true
 dns:
   listen: ["0.0.0.0:53", "[::]:53"]
   challenge_labels: ["_acme-challenge", "__acme-challenge"]

@@ -47,7 +47,7 @@ def _add_one(app: FastAPI, gateway: Gateway) -> None:
         operation_id="set_workload",
         summary="Set a workload; the same again changes nothing",
         dependencies=[OnlyKnown],
-        **documented(answers.Workload, 403, 409, 412, 415, 422, headers=_TAG),
+        **documented(answers.Workload, 403, 404, 409, 412, 415, 422, headers=_TAG),
         **body("WorkloadDocument"),
     )
     def set_workload(
@@ -70,7 +70,7 @@ def _add_one(app: FastAPI, gateway: Gateway) -> None:
         operation_id="delete_proxy",
         summary="Delete a workload of either kind; one that is not there is fine",
         dependencies=[OnlyKnown],
-        **documented(answers.Deleted, 403, 412, 422),
+        **documented(answers.Deleted, 403, 404, 412, 422),
     )
     def delete_proxy(identity: Identity, presumed: Presumed, wait: Wait = None, timeout: Timeout = 30.0) -> Response:
         existed, is_gone = gateway.delete_proxy(identity, timeout_seconds=timeout if wait else 0.0, presumed=presumed)

@@ -176,7 +176,7 @@ class Applier:
         """
         with self._changed:
             register = self._register
-            host = admission.check_at_the_door(workload, register.gateway, register.resolutions)
+            host = admission.check_at_the_door(workload, self._new_rules or register.gateway, register.resolutions)
             admission.check_free(host, workload.id, register.holders)
             write()
             register.claim(host, workload.id)

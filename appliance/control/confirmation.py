@@ -28,6 +28,8 @@ _PATIENCE_SECONDS = 5.0
 _PATIENCE_SECONDS_PER_ROUTE = 0.001
 """How long Traefik may take, while it answers, until a route that it does not report is looked into: with ten thousand
 routes it is busy for seconds at each change, and for ten at its start."""
+_TOLD_ONE_BY_ONE = 1000
+"""More workloads that are applied at once, as at the start of a large gateway, are one line in the log."""
 _ASKED_ONE_BY_ONE = 8
 """Up to so many open questions are asked one by one; above, Traefik's whole lists are cheaper."""
 
@@ -166,15 +168,18 @@ class Confirmation:
             self._is_silent = False
             self._answering_since = self._answering_since or self._clock()
             self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
-            has_left = self._note_departures(leaving, found)
-            return self._note_answers(questions, found, has_left=has_left)
+            has_left = self._note_departures(_still(leaving, self._leaving), found)
+            return self._note_answers(_still(questions, self._expected), found, has_left=has_left)
 
     def _find(self, questions: Mapping[str, Expectation]) -> Mapping[str, _Found]:
+        """Services are asked for first. An update often changes nothing but its servers: when those are the new ones, a
+        router reported later is as new, whereas one reported before could be the one that the update has broken.
+        """
         if len(questions) <= _ASKED_ONE_BY_ONE:
             return {identity: self._find_one(expected) for identity, expected in questions.items()}
         protocols = {expected.protocol for expected in questions.values()}
-        routers = {protocol: self._proxy.routers(protocol) for protocol in protocols}
         services = {protocol: self._proxy.services(protocol) for protocol in protocols}
+        routers = {protocol: self._proxy.routers(protocol) for protocol in protocols}
         found: dict[str, _Found] = {}
         for identity, expected in questions.items():
             known = routers[expected.protocol]
@@ -185,10 +190,11 @@ class Confirmation:
         return found
 
     def _find_one(self, expected: Expectation) -> _Found:
+        service = self._proxy.service(expected.protocol, expected.service_name)
         router = self._proxy.router(expected.protocol, expected.router_name)
         above = parent_name(router) if router else None
         parent = self._proxy.router(expected.protocol, above) if above else None
-        return router, self._proxy.service(expected.protocol, expected.service_name), parent
+        return router, service, parent
 
     def _note_silence(self, problem: str) -> frozenset[str]:
         self._is_silent = True
@@ -214,8 +220,8 @@ class Confirmation:
         news = {identity: it for identity, it in standings.items() if it != self._standings.get(identity)}
         for identity, standing in news.items():
             self._standings[identity] = standing
-            if standing.state is State.APPLIED:
-                log.info("workload applied", workload=identity)
+        applied = frozenset(identity for identity, it in news.items() if it.state is State.APPLIED)
+        _tell(applied)
         for identity, standing in standings.items():
             if standing.state is State.PENDING:
                 self._note_unmet(identity, is_missing=None in found[identity][:2])
@@ -225,7 +231,7 @@ class Confirmation:
         return Answers(
             is_news=bool(news) or has_left,
             news=frozenset(news),
-            applied=frozenset(identity for identity, it in news.items() if it.state is State.APPLIED),
+            applied=applied,
             rejected={identity: it.reason for identity, it in news.items() if it.state is State.QUARANTINED},
         )
 
@@ -245,6 +251,21 @@ class Confirmation:
         self._fresh.pop(identity, None)
         self._pending_since.pop(identity, None)
         self._missing.pop(identity, None)
+
+
+def _still(asked: Mapping[str, Expectation], now: Mapping[str, Expectation]) -> Mapping[str, Expectation]:
+    """What was asked and is still the question. Another version may have been written while Traefik answered, and an
+    answer about the one before says nothing of it.
+    """
+    return {identity: expected for identity, expected in asked.items() if now.get(identity) is expected}
+
+
+def _tell(applied: frozenset[str]) -> None:
+    if len(applied) > _TOLD_ONE_BY_ONE:
+        log.info("workloads applied", count=len(applied))
+        return
+    for identity in applied:
+        log.info("workload applied", workload=identity)
 
 
 def _judge(

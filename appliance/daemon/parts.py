@@ -1,6 +1,7 @@
 """The parts of the control plane, built from the settings and tied to one another."""
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -57,6 +58,7 @@ class Parts:
         self._root = root
         self._configuration = configuration
         self._broker_addresses: frozenset[Address] = frozenset()
+        self._changing_rules = threading.Lock()
         self.bus_trouble: Callable[[], str | None] = lambda: None
         """Why no calls come from the message bus; None when they do, or there is none."""
         self.events = Events()
@@ -118,7 +120,7 @@ class Parts:
             trial=trial,
             proxy=self._proxy,
             around=self._around_fragments,
-            changed=lambda: self.applier.reconfigure(self.rules()),
+            changed=self.change_rules,
         )
         self.applier = Applier(
             workloads=self._store,
@@ -204,6 +206,11 @@ class Parts:
         """Wherever the broker was ever found, no workload's traffic goes."""
         if not found <= self._broker_addresses:
             self._broker_addresses |= found
+            self.change_rules()
+
+    def change_rules(self) -> None:
+        """Admit by the rules as they are now. One at a time: the last one told is the last one to have looked."""
+        with self._changing_rules:
             self.applier.reconfigure(self.rules())
 
     def _examined(self) -> examinations.Surroundings:

@@ -149,7 +149,7 @@ class Daemon:
         """Make every part follow changed settings."""
         parts = self._parts
         parts.challenges.set_zones(meaning.zones(fresh))
-        parts.applier.reconfigure(parts.rules())
+        parts.change_rules()
         parts.issuing.issuance.look()
         parts.fragments.look()
         parts.doctor.soon()

@@ -110,7 +110,12 @@ def test_it_works_whatever_standard_output_is(new_appliance: MakeAppliance, kind
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, env=one.environment)
         os.close(writing)
         try:
-            await_result(lambda: "control plane ready" in text(), "the appliance is ready", seconds=30, log=text)
+            await_result(
+                lambda: "control plane ready" in text() and "Starting provider" in text(),
+                "the control plane and Traefik are ready",
+                seconds=30,
+                log=text,
+            )
             process.terminate()
             assert process.wait(30) == 0
             found = lines(text())

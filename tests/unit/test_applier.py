@@ -225,6 +225,13 @@ def test_at_the_door_nobody_is_let_in_without_a_public_section(plane: Plane) -> 
         plane.applier.admit_one(name("blog"), lambda: pytest.fail("it was written"))
 
 
+def test_new_rules_hold_at_the_door_before_they_are_applied(plane: Plane) -> None:
+    plane.stop()
+    plane.applier.reconfigure(NO_PUBLIC)
+    with pytest.raises(NoGateway):
+        plane.applier.admit_one(name("blog"), lambda: pytest.fail("it was written"))
+
+
 def test_a_host_is_taken_as_soon_as_somebody_was_let_in(plane: Plane) -> None:
     plane.traefik.silent = True
     plane.applier.admit_one(name("blog"), lambda: plane.store.put(name("blog")))

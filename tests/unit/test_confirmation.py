@@ -2,6 +2,8 @@
 
 import ipaddress
 import threading
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -89,6 +91,58 @@ def test_a_route_is_applied_when_it_is_reported_as_rendered(bench: Bench, item: 
     bench.ask()
     assert bench.state() == (State.APPLIED, "")
     assert bench.answers.applied == {"blog"}
+
+
+@pytest.mark.parametrize("others", [0, 20])
+def test_a_router_that_an_update_breaks_is_never_taken_for_the_one_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """Traefik reads the update between two questions: whether it is asked one by one or for its lists."""
+    fresh = [decision(f"other-{number}") for number in range(others)]
+    bench.write(decision("blog"))
+    bench.ask()
+    bench.traefik.freeze()
+    bench.write(decision("blog", "http://10.9.9.9"), *fresh)
+    bench.traefik.rejected["10.9.9.9"] = "invalid something"
+    for question in ("router", "service", "routers", "services"):
+        monkeypatch.setattr(bench.traefik, question, read_after(bench.traefik, getattr(bench.traefik, question)))
+    bench.ask()
+    monkeypatch.undo()
+    bench.ask()
+    assert bench.state()[0] is State.QUARANTINED
+
+
+def read_after(traefik: FakeTraefik, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """An answer after which Traefik reads its files."""
+
+    def answered(*asked: str) -> Any:
+        try:
+            return answer(*asked)
+        finally:
+            traefik.thaw()
+
+    return answered
+
+
+@pytest.mark.parametrize("meanwhile", [(decision("blog", "http://10.9.9.9"),), ()])
+def test_an_answer_about_one_version_says_nothing_of_what_was_written_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: tuple[Decision, ...]
+) -> None:
+    bench.write(decision("blog"))
+    router = bench.traefik.router
+
+    def answered_late(protocol: str, name: str) -> Mapping[str, Any] | None:
+        found = router(protocol, name)
+        bench.write(*meanwhile)
+        return found
+
+    monkeypatch.setattr(bench.traefik, "router", answered_late)
+    bench.ask()
+    assert not bench.answers.applied
+    assert bench.state()[0] is State.PENDING
+    monkeypatch.undo()
+    bench.ask()
+    assert bench.answers.applied == {item.route.id for item in meanwhile}
 
 
 @pytest.mark.parametrize(

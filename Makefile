@@ -38,16 +38,18 @@ test: check test-real test-container test-python313
 test-container: setup
 	@$(BIN)/pytest -q tests/container
 
-# The image, with its labels; prints how long it took and how large it is.
+# The image, with its labels; prints how long it took and how large it is, or the end of what the build said.
 IMAGE ?= gateway-appliance:dev
 SOURCE ?= $(shell git remote get-url origin 2>/dev/null || echo unknown)
 image:
-	@began=$$(date +%s); DOCKER_BUILDKIT=1 docker build --quiet --tag $(IMAGE) --file images/Dockerfile \
+	@began=$$(date +%s); said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
+	DOCKER_BUILDKIT=1 docker build --progress=plain --tag $(IMAGE) --file images/Dockerfile \
 	  $(if $(EXTRA_CA),--secret id=ca$(comma)src=$(EXTRA_CA)) $(if $(PIP_NO_INDEX),--build-arg PIP_NO_INDEX=$(PIP_NO_INDEX)) \
 	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
-	  --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) --build-arg SOURCE="$(SOURCE)" . >/dev/null \
-	&& docker image inspect --format '{{.Size}}' $(IMAGE) \
+	  --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) --build-arg SOURCE="$(SOURCE)" . >"$$said" 2>&1 \
+	|| { tail -n 30 "$$said" >&2; exit 1; }; \
+	docker image inspect --format '{{.Size}}' $(IMAGE) \
 	| awk -v seconds=$$(($$(date +%s) - began)) '{printf "$(IMAGE): %.0f MB, built in %d s\n", $$1 / 1e6, seconds}'
 comma := ,
 

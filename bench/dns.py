@@ -5,13 +5,15 @@ rounds, every ratio is to the peer of the same run.
 """
 
 import argparse
+import os
 import re
+import signal
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +35,7 @@ _OURS = "ours"
 _WILDCARD = "ours on a wildcard socket"
 _LARGE = "ours with 1,000 zones and values"
 _BUSY = "ours while 10,000 workloads are planned"
-_VARIANTS = ((_OURS, "127.0.0.1", 1, False), (_WILDCARD, "0.0.0.0", 1, False), (_LARGE, "127.0.0.1", _MANY, False))
+_VARIANTS = ((_OURS, "127.0.0.1", 1), (_WILDCARD, "0.0.0.0", 1), (_LARGE, "127.0.0.1", _MANY))
 
 
 def main() -> int:
@@ -60,13 +62,13 @@ def _start(stack: ExitStack, directory: Path) -> dict[str, int]:
         "NSD": stack.enter_context(nameservers.nsd(directory / "nsd", {APEX: zone}, port())),
         "dnsmasq": stack.enter_context(nameservers.dnsmasq(directory / "dnsmasq", APEX, {APEX: _VALUE}, port())),
     }
-    for name, address, zones, is_busy in _VARIANTS:
-        ports[name] = _start_ours(stack, directory / str(len(ports)), address, zones, is_busy=is_busy)
+    for name, address, zones in _VARIANTS:
+        ports[name] = _start_ours(stack, directory / str(len(ports)), address, zones)
     return ports
 
 
-def _start_ours(stack: ExitStack, root: Path, address: str, zones: int, *, is_busy: bool) -> int:
-    server = stack.enter_context(authority.running(root, address, zones=zones, is_busy=is_busy))
+def _start_ours(stack: ExitStack, root: Path, address: str, zones: int) -> int:
+    server = stack.enter_context(authority.running(root, address, zones=zones))
     for number in range(zones):
         authority.present(root, authority.apex(number), _VALUE)
     return authority.port_of(server)
@@ -78,10 +80,12 @@ def _measure(directory: Path, perf: "_Dnsperf") -> int:
     tcp = perf.speeds("TCP, persistent connections", ("NSD", _OURS), [APEX], "-m", "tcp")
     large = perf.speeds("UDP, 1,000 names in turn", (_LARGE,), [authority.apex(number) for number in range(_MANY)])
     missing = perf.speeds("UDP, random names", ("NSD", _OURS), names)
-    p99 = perf.p99s(("NSD", _OURS))
     with ExitStack() as stack:
-        perf.ports[_BUSY] = _start_ours(stack, directory / "busy", "127.0.0.1", 1, is_busy=True)
-        busy = perf.p99s((_BUSY,))[_BUSY]
+        busy = stack.enter_context(authority.running(directory / "busy", is_busy=True))
+        perf.ports[_BUSY] = authority.port_of(busy)
+        stack.enter_context(perf.resting(_BUSY, busy.process.pid))
+        p99 = perf.p99s(("NSD", _OURS, _BUSY))
+    with ExitStack() as stack:
         present = _present_ms(stack, directory / "present")
     print(f"dns: present over the socket, answered and stored, median of {_PRESENTS}: {present:.2f} ms")
     answerable = max(_answerable_seconds(1), _answerable_seconds(_MANY))
@@ -96,7 +100,7 @@ def _measure(directory: Path, perf: "_Dnsperf") -> int:
             "TCP, ours to NSD": (tcp[_OURS] / tcp["NSD"], 0.5),
             "UDP, random names, ours to NSD": (missing[_OURS] / missing["NSD"], 0.0),
             "p99 at 20,000 a second, NSD's to ours": (p99["NSD"] / p99[_OURS], 0.5),
-            "p99 at 20,000 a second, quiet to planning": (p99[_OURS] / busy, 1 / 3),
+            "p99 at 20,000 a second, quiet to planning": (p99[_OURS] / p99[_BUSY], 1 / 3),
             "present to answerable, 1 ms to ours": (0.001 / answerable, 1.0),
         },
         perf.lost,
@@ -177,6 +181,17 @@ class _Dnsperf:
         self._directory = directory
         self._rounds = rounds
         self._seconds = seconds
+        self._resting: dict[str, int] = {}
+
+    @contextmanager
+    def resting(self, server: str, process: int) -> Iterator[None]:
+        """Inside, `process` is stopped whenever its server is not the one that is asked: it has work of its own."""
+        os.kill(process, signal.SIGSTOP)
+        self._resting[server] = process
+        try:
+            yield
+        finally:
+            os.kill(self._resting.pop(server), signal.SIGCONT)
 
     def speeds(self, what: str, servers: Sequence[str], names: Sequence[str], *arguments: str) -> dict[str, float]:
         """Answers a second of each server."""
@@ -210,10 +225,30 @@ class _Dnsperf:
         asked.write_text("".join(f"{name} TXT\n" for name in names))
         argv = ["dnsperf", "-s", "127.0.0.1", "-p", str(self.ports[server]), "-d", str(asked), "-T", "1"]
         argv += ["-l", str(self._seconds), *arguments]
-        report = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+        with self._awake(server):
+            report = self._report(argv)
         if server not in ("NSD", "dnsmasq"):
             self.lost += int(_found(r"Queries lost:\s+(\d+)", report))
         return report
+
+    @contextmanager
+    def _awake(self, server: str) -> Iterator[None]:
+        process = self._resting.get(server)
+        if process is None:
+            yield
+            return
+        os.kill(process, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGSTOP)
+
+    def _report(self, argv: Sequence[str]) -> str:
+        """What dnsperf prints; by way of a file, since a reader beside it would want a core of its own."""
+        printed = self._directory / "report"
+        with printed.open("w") as output:
+            subprocess.run(argv, stdout=output, check=True)
+        return printed.read_text()
 
 
 def _found(pattern: str, report: str) -> str:

@@ -21,11 +21,16 @@ Signature = tuple[int, int, int, int]
 class Entry:
     """One directory entry as it was when it was listed; `signature` is None for what is not a plain file."""
 
+    directory: Path
     name: str
-    path: Path
     signature: Signature | None
     modified: float
     """When the content was last changed, in seconds since the epoch."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.directory / self.name
 
 
 def entries(directory: Path) -> Iterator[Entry]:
@@ -39,7 +44,7 @@ def entries(directory: Path) -> Iterator[Entry]:
             status = item.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue
-        yield Entry(item.name, directory / item.name, signature(status), status.st_mtime)
+        yield Entry(directory, item.name, signature(status), status.st_mtime)
 
 
 def entry(directory: Path, name: str) -> Entry | None:
@@ -49,7 +54,7 @@ def entry(directory: Path, name: str) -> Entry | None:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return Entry(name, path, signature(status), status.st_mtime)
+    return Entry(directory, name, signature(status), status.st_mtime)
 
 
 def signature(status: os.stat_result) -> Signature | None:
@@ -61,19 +66,29 @@ def signature(status: os.stat_result) -> Signature | None:
 
 def read_limited(path: Path, largest: int) -> bytes:
     """The file's bytes; a pipe or device in its place is refused, not waited for. Raises OSError, InvalidInput."""
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        raw = file.read(largest + 1)
+    descriptor = _open_without_waiting(path)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidInput(f"{printable(path.name)} is no plain file: put a YAML file in its place")
+        raw = _read(descriptor, status.st_size, largest)
+    finally:
+        os.close(descriptor)
     if len(raw) > largest:
         raise InvalidInput(f"{printable(path.name)} is larger than {largest} bytes: at most so many are read")
     return raw
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise InvalidInput(f"{printable(Path(path).name)} is no plain file: put a YAML file in its place")
-    return descriptor
+def _open_without_waiting(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+
+
+def _read(descriptor: int, expected: int, largest: int) -> bytes:
+    """Up to one byte more than `largest`. Asks for no more room than is `expected`: there may be ten thousand files."""
+    raw = os.read(descriptor, min(expected, largest) + 1)
+    while len(raw) <= largest and len(raw) != expected and (block := os.read(descriptor, largest + 1 - len(raw))):
+        raw += block
+    return raw
 
 
 def printable(name: str) -> str:

@@ -26,6 +26,7 @@ from tests.peers.unbound import Unbound
 
 _FEW, _SOME, _MANY = 100, 1_000, 10_000
 _CHANGES = 5
+_AT_REST_SECONDS, _AT_REST_TIMES = 10.0, 2
 _BURST, _LARGE_BURST = 100, 500
 _FIRST_ANSWER_SECONDS = {_FEW: 0.250, _SOME: 0.500}
 _TIMES_FASTER_THAN_FLAT = 1.5
@@ -46,7 +47,9 @@ class Figures:
     first_answer_seconds: float
     """Median, from a set to the first 200."""
     own_cpu_seconds: float
-    """Mean, for a change, Traefik left out."""
+    """Median, for a change, Traefik left out, and what is spent in as much time when nothing changes."""
+    at_rest_cpu: float
+    """That: CPU seconds a second."""
     requests_per_second: float
     burst_seconds: float
     """From the last of a burst of changes until all of them are live; 0 where it was not tried."""
@@ -115,7 +118,8 @@ def _judge(size: int, verdicts: Verdicts, scratch: Path, ca: Pebble, backend: st
         f"       {size}: set to first 200 {ours.first_answer_seconds:.3f} s, {ratio:.2f} times as fast as plain; "
         f"requests a second {ours.requests_per_second:.0f}, plain {plain.requests_per_second:.0f}, "
         f"ratio {ours.requests_per_second / plain.requests_per_second:.2f}; CPU of one change "
-        f"{ours.own_cpu_seconds * 1000:.0f} ms; all served {ours.served_seconds:.1f} s after the start, "
+        f"{ours.own_cpu_seconds * 1000:.0f} ms, and {ours.at_rest_cpu * 1000:.0f} ms a second at rest; "
+        f"all served {ours.served_seconds:.1f} s after the start, "
         f"plain {plain.served_seconds:.1f} s",
         flush=True,
     )
@@ -162,11 +166,26 @@ def _plain(size: int, scratch: Path, backend: str) -> Figures:
 def _figures(side: Side, size: int, served: float, *, is_burst: bool) -> Figures:
     rate = probes.requests_per_second(size)
     side.settle()
-    before = side.cpu_seconds()
-    seconds = [_first_answer(side, f"new{number}") for number in range(_CHANGES)]
-    cpu = (side.cpu_seconds() - before) / _CHANGES
+    at_rest = _at_rest_cpu(side)
+    seconds, cpu = list[float](), list[float]()
+    for number in range(_CHANGES):
+        began, before = time.monotonic(), side.cpu_seconds()
+        seconds.append(_first_answer(side, f"new{number}"))
+        cpu.append(side.cpu_seconds() - before - at_rest * (time.monotonic() - began))
     print(f"       {size}, {type(side).__name__.lower()}: s from set to first 200 {_shown(seconds)}", flush=True)
-    return Figures(served, statistics.median(seconds), cpu, rate, _burst(side, _BURST) if is_burst else 0.0)
+    print(f"       {size}, {type(side).__name__.lower()}: s of CPU for a change {_shown(cpu)}", flush=True)
+    burst = _burst(side, _BURST) if is_burst else 0.0
+    return Figures(served, statistics.median(seconds), statistics.median(cpu), at_rest, rate, burst)
+
+
+def _at_rest_cpu(side: Side) -> float:
+    """CPU seconds a second while nothing changes; the least of some, for what a start brings along may fall in one."""
+    spent: list[float] = []
+    for _ in range(_AT_REST_TIMES):
+        before = side.cpu_seconds()
+        time.sleep(_AT_REST_SECONDS)
+        spent.append((side.cpu_seconds() - before) / _AT_REST_SECONDS)
+    return min(spent)
 
 
 def _first_answer(side: Side, label: str) -> float:

@@ -28,7 +28,9 @@ class TrafficFiles:
     def __init__(self, path: Path, quarantine: Path) -> None:
         self._path = path
         self._quarantine = quarantine
-        self._texts: dict[str, tuple[Account, str]] = {}
+        self._told: Mapping[str, Account] = {}
+        self._texts: dict[str, str] = {}
+        """Each account as it was `told` last."""
 
     def load(self) -> tuple[Ledger, float | None]:
         """The ledger and when it was saved (Unix time); an empty one and None without a usable file.
@@ -65,13 +67,13 @@ class TrafficFiles:
 
     def _accounts(self, ledger: Ledger) -> str:
         """The accounts as JSON. One that did not change is not told anew: there may be ten thousand."""
-        before, self._texts = self._texts, {}
-        for identity, account in ledger.accounts.items():
-            kept = before.get(identity)
-            if kept is None or kept[0] is not account:
-                kept = account, f"{_json(identity)}:{_json(_shown(account))}"
-            self._texts[identity] = kept
-        return "{" + ",".join(text for _, text in self._texts.values()) + "}"
+        before, accounts = self._told, ledger.accounts
+        for identity in [it for it, account in accounts.items() if before.get(it) is not account]:
+            self._texts[identity] = f"{_json(identity)}:{_json(_shown(accounts[identity]))}"
+        for identity in before.keys() - accounts.keys():
+            del self._texts[identity]
+        self._told = accounts
+        return "{" + ",".join(self._texts.values()) + "}"
 
     def _set_aside(self, reason: Exception) -> None:
         try:

@@ -1,6 +1,9 @@
 """Remembers the version of each workload that Traefik served last: it is the one to fall back to (decision 0006)."""
 
 import contextlib
+import itertools
+import threading
+from collections.abc import Iterable
 
 from appliance import logs
 from appliance.control.ports import AcceptedStore
@@ -9,9 +12,11 @@ from appliance.model.register import Register
 
 log = logs.logger(__name__)
 
+_AT_ONCE = 50
+
 
 class AcceptedVersions:
-    """Keeps the store in step with the register. Used under the applier's lock."""
+    """Keeps the store in step with the register. Used under the applier's lock, but for `remember_all`."""
 
     def __init__(self, store: AcceptedStore, register: Register) -> None:
         self._store = store
@@ -22,8 +27,19 @@ class AcceptedVersions:
         accepted = self._store.load()
         self._register.restore(accepted, accepted.keys())
 
-    def remember(self, identity: str) -> None:
-        """Traefik serves the version that is live now."""
+    def remember_all(self, identities: Iterable[str], lock: threading.Condition) -> None:
+        """Traefik serves the versions of these that are live now.
+
+        Takes `lock` for a few at a time: at a first start these are all there are, each is a file, and nobody waits for
+        them.
+        """
+        left = iter(identities)
+        while portion := tuple(itertools.islice(left, _AT_ONCE)):
+            with lock:
+                for identity in portion:
+                    self._remember(identity)
+
+    def _remember(self, identity: str) -> None:
         route = self._register.routes.get(identity)
         if route is None or self._store.get(identity) == route.workload:
             return

@@ -19,8 +19,10 @@ from appliance.control.chronicle import Chronicle
 from appliance.control.confirmation import Confirmation
 from appliance.control.decisions import Decisions, certificates_for
 from appliance.control.events import Events
+from appliance.control.intake import Intake
 from appliance.control.issuance import Issuance
 from appliance.control.lookups import Watch
+from appliance.control.pace import Pace
 from appliance.control.ports import AcceptedStore, Additions, Proxy, RouteFiles, Trial, WorkloadStore
 from appliance.control.reading import Reading
 from appliance.control.rejections import Rejections
@@ -37,11 +39,10 @@ from appliance.model.workloads import Workload
 log = logs.logger(__name__)
 
 _RECHECK_SECONDS = 60.0
-"""How often everything is compared again although nothing asked for it."""
+_RECHECK_SECONDS_PER_ROUTE = 0.03
+"""How often everything is compared again although nothing asked for it: less often where it is much."""
 _RETRY_SECONDS = 2.0
 """How soon what could not be written is tried again."""
-_LONGEST_SETTLING_SECONDS = 10.0
-"""How long changes gather at most while Traefik does not confirm the last write."""
 
 
 class Applier:
@@ -82,12 +83,17 @@ class Applier:
             trial=trial,
         )
         self._reading = Reading(workloads)
-        self._moved_hosts: set[str] = set()
-        self._judged_subjects: set[str] = set()
-        self._new_rules: Gateway | None = None
+        self._intake = Intake(
+            register=self._register,
+            reading=self._reading,
+            rejections=self._rejections,
+            decisions=self._decisions,
+            watch=watch,
+            chronicle=self._chronicle,
+        )
         self._requested = 1
         self._finished = 0
-        self._written_at = 0.0
+        self._pace = Pace()
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -133,13 +139,13 @@ class Applier:
     def request_hosts(self, hosts: Iterable[str]) -> None:
         """Ask for a cycle because these hosts resolve to something else now."""
         with self._changed:
-            self._moved_hosts.update(hosts)
+            self._intake.moved(hosts)
             self._ask()
 
     def request_certificates(self, subjects: Iterable[str]) -> None:
         """Ask for a cycle because the verdict about these certificates is another one now."""
         with self._changed:
-            self._judged_subjects.update(subjects)
+            self._intake.judged(subjects)
             self._ask()
 
     def prune(self) -> int:
@@ -165,8 +171,7 @@ class Applier:
     def reconfigure(self, gateway: Gateway) -> None:
         """Admit by these rules from now on."""
         with self._changed:
-            if gateway != self._register.gateway or self._new_rules is not None:
-                self._new_rules = gateway
+            self._intake.reconfigure(gateway)
             self._ask()
 
     def admit_one(self, workload: Workload, write: Callable[[], None]) -> int:
@@ -176,7 +181,7 @@ class Applier:
         """
         with self._changed:
             register = self._register
-            host = admission.check_at_the_door(workload, self._new_rules or register.gateway, register.resolutions)
+            host = admission.check_at_the_door(workload, self._intake.rules, register.resolutions)
             admission.check_free(host, workload.id, register.holders)
             write()
             register.claim(host, workload.id)
@@ -223,6 +228,7 @@ class Applier:
         while True:
             with self._changed:
                 pause = min(self._confirmation.pause(), self._rejections.pause(), recheck - time.monotonic())
+                pause = min(pause, self._pace.pause() or pause)  # whoever asks while writes rest waits for its end
                 self._changed.wait_for(self._is_called, max(0.0, pause))
                 if self._stopping or self._is_due():
                     return not self._stopping
@@ -236,7 +242,9 @@ class Applier:
 
     def _patience(self) -> float:
         """Seconds until everything is compared anew: soon, when something could not be read or written."""
-        return _RETRY_SECONDS if self._reading.is_blocked() or self._routes.trouble() else _RECHECK_SECONDS
+        if self._reading.is_blocked() or self._routes.trouble():
+            return _RETRY_SECONDS
+        return max(_RECHECK_SECONDS, _RECHECK_SECONDS_PER_ROUTE * len(self._register.routes))
 
     def _is_called(self) -> bool:
         return self._stopping or self._is_due() or self._routes.is_suspicious()
@@ -256,8 +264,9 @@ class Applier:
             return True
         if self._requested <= self._finished:
             return False
-        is_late = time.monotonic() > self._written_at + _LONGEST_SETTLING_SECONDS
-        return is_late or not self._confirmation.is_working()
+        if not self._confirmation.is_working():
+            self._pace.settled()
+        return self._pace.is_free()
 
     def _doubt_everything(self) -> None:
         self._reading.request(None)
@@ -267,7 +276,7 @@ class Applier:
     def _cycle(self) -> None:
         with self._changed:
             cycle = self._requested
-            touched = self._take_in()
+            touched = self._intake.take()
             routes, existing = dict(self._register.routes), frozenset(self._register.desired)
             hosts = self._register.backend_hosts()
         subjects = certificates_for(routes)
@@ -276,36 +285,17 @@ class Applier:
         with self._changed:
             decisions = {identity: self._decisions.decide(identity) for identity in touched}
         self._watch.watch(hosts, self._register.gateway.addresses)
-        self._traffic.follow(routes, existing)
+        self._traffic.follow(routes, existing, touched)
         with logs.on_behalf_of(*logs.askers(touched)):
             expected = self._routes.write(decisions)
         with self._changed:
             if expected:
-                self._written_at = time.monotonic()
                 self._confirmation.expect(expected)
+            self._pace.looked(has_written=bool(expected))
             self._forget(touched)
             self._finished = cycle
             self._chronicle.look(touched, self.board.standing)
             self._changed.notify_all()
-
-    def _take_in(self) -> set[str]:
-        """Everything that changed, into the register; the ids to decide about anew."""
-        register = self._register
-        touched = self._rejections.take()
-        if self._new_rules is not None:
-            touched |= register.reconfigure(self._new_rules)
-            self._new_rules = None
-        if self._moved_hosts:
-            touched |= register.resolve(self._watch.known(), self._moved_hosts)
-            self._moved_hosts.clear()
-        if self._judged_subjects:
-            touched |= self._decisions.users(self._judged_subjects)
-            self._judged_subjects.clear()
-        before = dict(register.refused)
-        touched |= register.update(self._reading.take(register.desired, register.routes.keys()))
-        self._chronicle.judged(before, register.refused)
-        self._chronicle.taken_in(touched)
-        return touched
 
     def _forget(self, touched: Iterable[str]) -> None:
         """Let go of the remembered versions of workloads that are gone."""
@@ -317,9 +307,11 @@ class Applier:
 
     def _confirm(self) -> None:
         answers = self._confirmation.ask(self._changed)
+        self._accepted.remember_all(answers.applied, self._changed)
         with self._changed:
+            if not self._confirmation.is_working():
+                self._pace.settled()
             for identity in answers.applied:
-                self._accepted.remember(identity)
                 self._rejections.forget(identity)
             self._rejections.note(answers.rejected)
             self._rejections.look()

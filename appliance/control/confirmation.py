@@ -19,6 +19,8 @@ from appliance.render.expectations import Expectation, parent_name, rejection
 log = logs.logger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.02
+_FIRST_PAUSE_SECONDS_PER_ROUTE = 0.0001
+"""Traefik reads all routes anew for one that changed, and is not asked while it can have read but a part of them."""
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_GROWTH = 1.5
 _IDLE_SECONDS = 3600.0
@@ -102,7 +104,7 @@ class Confirmation:
             elif before is not None:
                 self._leaving[identity] = before
                 self._leaving_since[identity] = now
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pause = max(_FIRST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS_PER_ROUTE * len(self._expected))
         self._is_silent = False
 
     def is_working(self) -> bool:

@@ -58,8 +58,7 @@ class Traffic:
         self._ledger = Ledger()
         self._saved = self._ledger
         self._claims: dict[str, Claim] = {}
-        self._routes: dict[str, Route] = {}
-        self._unrouted: frozenset[str] = frozenset()
+        self._unrouted: set[str] = set()
         self._followed_at: float | None = None
         self._owners: dict[traffic.Endpoint, str] = {}
         self._no_counters = "Traefik's counters have not been read yet"
@@ -94,18 +93,27 @@ class Traffic:
             self._thread.join(timeout=10)
         self._connections.stop()
 
-    def follow(self, routes: Mapping[str, Route], unrouted: Collection[str] = ()) -> None:
+    def follow(
+        self, routes: Mapping[str, Route], unrouted: Collection[str] = (), touched: Collection[str] | None = None
+    ) -> None:
         """These routes are about to be what Traefik is told: count for exactly them from here on.
 
-        `unrouted` are the workloads that exist all the same. One thread calls this.
+        `unrouted` are the workloads that exist all the same. Only those `touched` may stand otherwise than at the last
+        call (None: all); the first call looks at all. One thread calls this.
 
         To be called before they are written, so that no connection precedes its account and no counter vanishes
-        unread. Costs a comparison for each route, and a reading when one goes or changes its kind.
+        unread. Costs a reading when a route goes or changes its kind.
         """
-        fresh, gone = self._news(routes)
-        if self._followed_at is not None and not fresh and not gone and frozenset(unrouted) == self._unrouted:
+        if touched is None or self._followed_at is None:
+            touched = routes.keys() | self._claims.keys() | self._unrouted | set(unrouted)
+        fresh, gone = self._news(routes, touched)
+        moved = {identity for identity in touched if (identity in unrouted) != (identity in self._unrouted)}
+        if self._followed_at is not None and not fresh and not gone and not moved:
             return
-        claims = {identity: claim for identity, claim in self._claims.items() if identity not in gone} | fresh
+        claims = dict(self._claims)
+        for identity in gone:
+            del claims[identity]
+        claims |= fresh
         given_up = {it: self._claims[it] for it in (*fresh, *gone) if it in self._claims}
         is_farewell = bool(_vanishing(given_up, claims))
         if is_farewell:
@@ -116,18 +124,17 @@ class Traffic:
             for _ in range(_READINGS_UNTIL_GONE):
                 self._read_counters(_HURRY_SECONDS)
         with self._lock:
-            moved, self._unrouted = self._unrouted.symmetric_difference(unrouted), frozenset(unrouted)
+            self._unrouted ^= moved
             self._take_over(claims, {*fresh, *gone, *moved})
         if is_farewell:
             with self._wake:
                 self._farewell_pause = _FAREWELL_PAUSE_SECONDS
                 self._wake.notify_all()
 
-    def _news(self, routes: Mapping[str, Route]) -> tuple[dict[str, Claim], set[str]]:
+    def _news(self, routes: Mapping[str, Route], touched: Collection[str]) -> tuple[dict[str, Claim], set[str]]:
         """The claims that are not what they were, and who makes none any more, since the last call."""
-        gone = self._routes.keys() - routes.keys()
-        claims = {it: _claim(route) for it, route in routes.items() if self._routes.get(it) is not route}
-        self._routes = dict(routes)
+        gone = {identity for identity in touched if identity in self._claims and identity not in routes}
+        claims = {identity: _claim(routes[identity]) for identity in touched if identity in routes}
         return {identity: claim for identity, claim in claims.items() if self._claims.get(identity) != claim}, gone
 
     def read(self) -> None:
@@ -197,7 +204,7 @@ class Traffic:
         self._read()
         with self._lock:
             self._forget_old()
-            waits = traffic.awaits_farewell(self._ledger, self._claims, self._ledger.accounts)
+            waits = traffic.awaits_farewell(self._ledger, self._claims)
         self._save()
         self._cost_seconds = time.thread_time() - begun
         with self._wake:

@@ -59,9 +59,9 @@ class Backend:
         return f"{self.scheme}://{self.socket_address}" if self.scheme else self.socket_address
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=16384)
 def _address(host: str) -> Address | None:
-    """One workload's backends are asked for their addresses several times in a row, and there may be ten thousand."""
+    """The address that a host is; None: it is a name. Each is asked for more than once, and there may be thousands."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -106,13 +106,12 @@ def _scheme(text: str | None, shown: str, wanted: str, *, tls_passthrough: bool)
 
 def _host(text: str, shown: str) -> str:
     bare = text.removeprefix("[").removesuffix("]")
-    try:
-        address = ipaddress.ip_address(bare)
-    except ValueError as error:
+    address = _address(bare)
+    if address is None:
         if text.startswith("["):
-            raise InvalidInput(f"{shown} has no valid IPv6 address in its brackets") from error
+            raise InvalidInput(f"{shown} has no valid IPv6 address in its brackets")
         if re.fullmatch(r"[0-9.]+", text) or "%" in text:
-            raise InvalidInput(f"{shown} has no valid IP address") from error
+            raise InvalidInput(f"{shown} has no valid IP address")
         return hosts.host(text) if "." in text else hosts.label(text)
     if text.startswith("[") != isinstance(address, IPv6Address) or getattr(address, "scope_id", None):
         raise InvalidInput(f"{shown}: write an IPv6 address in brackets and without a zone, IPv4 without brackets")

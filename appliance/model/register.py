@@ -167,7 +167,7 @@ class Register:
         words = self._rejections.get(desired.id, {}).get(desired.content)
         if words is not None:
             raise Refused(f"Traefik rejected it: {words}; change the workload, and it is tried again")
-        route = admission.route_of(desired.content, self.gateway, self.resolutions)
+        route = self._route_of(desired.id, desired.content)
         try:
             admission.check_free(route.host, desired.id, self.holders)
         except Conflict:
@@ -175,6 +175,13 @@ class Register:
             self._waits_for[desired.id] = route.host
             raise
         return route
+
+    def _route_of(self, identity: str, workload: Workload) -> Route:
+        """The route of a version: the one that is live where this is that version, for the rules are the same."""
+        live = self.routes.get(identity)
+        if live is not None and live.workload == workload and all(backend.address for backend in workload.backends):
+            return live
+        return admission.route_of(workload, self.gateway, self.resolutions)
 
     def _keep_or_end(self, identity: str) -> None:
         """The version accepted last stays live, as long as the rules still allow it."""

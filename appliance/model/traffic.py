@@ -130,6 +130,8 @@ def scraped(ledger: Ledger, scrape: Scrape) -> Ledger:
     restarted = None not in (scrape.process, ledger.process) and scrape.process != ledger.process
     changed: dict[str, Account] = {}
     for identity, account in ledger.accounts.items():
+        if not account.seen and identity not in scrape.services:
+            continue  # most of ten thousand, every two seconds
         series = scrape.services.get(identity, {})
         if restarted or series != account.seen:
             changed[identity] = _with_series(account, {} if restarted else account.seen, series)
@@ -164,18 +166,16 @@ def _with_series(account: Account, seen: Mapping[str, int], series: Mapping[str,
     )
 
 
-def awaits_farewell(ledger: Ledger, claims: Mapping[str, Claim], among: Iterable[str]) -> bool:
-    """Whether Traefik still has series of a service that is gone, `among` these workloads.
+def awaits_farewell(ledger: Ledger, claims: Mapping[str, Claim], among: Iterable[str] | None = None) -> bool:
+    """Whether Traefik still has series of a service that is gone, `among` these workloads (None: all).
 
     They must be seen to vanish, or a service of the same name that comes back within the hour would be taken for the
     same counter.
     """
-    return any(
-        identity in ledger.accounts
-        and ledger.accounts[identity].seen
-        and (identity not in claims or claims[identity].tls_passthrough)
-        for identity in among
-    )
+    accounts = ledger.accounts
+    known = accounts if among is None else accounts.keys() & set(among)
+    counted = [identity for identity in known if accounts[identity].seen]
+    return any(identity not in claims or claims[identity].tls_passthrough for identity in counted)
 
 
 def claimants(claims: Mapping[str, Claim]) -> dict[Endpoint, list[str]]:

@@ -11,6 +11,7 @@ from appliance.model.options import BackendTls, HealthCheck, Timeouts
 from appliance.render import middlewares
 
 _LONGEST_CHECK_MILLISECONDS = 5000
+_NO_TIMEOUTS = Timeouts()
 
 
 def service(route: Route) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _http_transport(route: Route) -> dict[str, Any]:
     options, content = route.workload.options, dict[str, Any]()
     if any(server.scheme == "https" for server in route.servers):
         content |= _tls(options.backend_tls or BackendTls(), route)
-    waits = _timeouts(options.timeouts or Timeouts())
+    waits = _timeouts(options.timeouts or _NO_TIMEOUTS)
     return content | ({"forwardingTimeouts": waits} if waits else {})
 
 

@@ -23,6 +23,7 @@ _HOST_REST = "[a-z0-9.-]*"
 _END = r"\.?$"
 """A host may be asked for with its trailing dot; Traefik's own `Host` takes it, too."""
 _BETWEEN = ",\n"
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +139,4 @@ def _join(texts: Iterator[str]) -> str:
 
 
 def _members(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"))[1:-1]
+    return _encoded(value)[1:-1] if value else ""

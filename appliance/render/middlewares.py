@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.model.admission import Route
-from appliance.model.options import Hsts, Options
+from appliance.model.options import NONE, Hsts, Options
 from appliance.model.redirects import Redirect
 
 USERS_SUFFIX = ".users"
@@ -40,6 +40,8 @@ def http(route: Route) -> Middlewares:
     first, so that nobody outside the allow list costs a password check; then what changes requests and answers.
     """
     options = route.workload.options
+    if options == NONE:
+        return {}
     contents: dict[str, dict[str, Any] | None] = {
         "hsts": _hsts(options.hsts) if options.hsts else None,
         "ip-allow": _ip_allow(options),

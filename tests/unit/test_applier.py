@@ -305,6 +305,18 @@ def test_changes_gather_while_traefik_works_on_the_last_write(plane: Plane) -> N
     assert len(plane.files.plans) == before + 2
 
 
+def test_what_comes_while_writes_rest_after_a_burst_is_written_when_they_have_rested(plane: Plane) -> None:
+    plane.traefik.freeze()
+    for label in ("first", "gathered"):
+        plane.gateway.set_named_proxy(label, label, ["http://10.1.2.3"])
+        until(lambda: "first.yaml" in plane.files.files)
+    plane.traefik.thaw()
+    until(lambda: "gathered.yaml" in plane.files.files)
+    plane.reaches("gathered", APPLIED)
+    plane.gateway.set_named_proxy("last", "last", ["http://10.1.2.3"])
+    until(lambda: "last.yaml" in plane.files.files)
+
+
 def test_when_anything_may_have_changed_in_traefiks_directory_all_of_it_is_looked_at(plane: Plane) -> None:
     plane.put(name("blog"))
     plane.reaches("blog", APPLIED)

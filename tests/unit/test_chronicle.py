@@ -100,7 +100,6 @@ def test_programs_are_told_when_they_change_and_restarts_are_counted() -> None:
     assert [(item["program"], item["state"]) for item in told(events)] == [
         ("traefik", "RUNNING"),
         ("gateway", "RUNNING"),
-        ("fatal-guard", "RUNNING"),
         ("traefik", "BACKOFF"),
     ]
     restarts = next(family for family in watch.families() if family.name == "gateway_program_restarts_total")
@@ -108,5 +107,4 @@ def test_programs_are_told_when_they_change_and_restarts_are_counted() -> None:
         "new": 0,
         "traefik": 1,
         "gateway": 1,
-        "fatal-guard": 1,
     }

@@ -395,3 +395,19 @@ def test_a_traefik_that_is_silent_after_it_read_has_to_prove_it_anew(bench: Benc
     bench.ask()
     bench.traefik.silent = False
     assert passed_over_after(bench, 60) == []
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1000, 1000), (1001, 1)])
+def test_thousands_that_are_applied_at_once_are_one_line_in_the_log(
+    bench: Bench, caplog: pytest.LogCaptureFixture, count: int, lines: int
+) -> None:
+    caplog.set_level("INFO")
+    bench.write(*(decision(f"w{number}") for number in range(count)))
+    bench.ask()
+    assert bench.state("w0") == (State.APPLIED, "")
+    assert len([record for record in caplog.records if "applied" in record.getMessage()]) == lines
+
+
+def test_the_more_routes_there_are_the_later_traefik_is_asked_first(bench: Bench) -> None:
+    bench.write(*(decision(f"w{number}") for number in range(500)))
+    assert bench.confirmation.pause() == pytest.approx(0.05)

@@ -128,6 +128,15 @@ def test_a_change_that_removes_nothing_reads_nothing(start: StartTraffic, counte
     assert counters.scrapes == before
 
 
+def test_only_what_a_change_touched_is_looked_at(start: StartTraffic) -> None:
+    traffic = start()
+    traffic.follow(HTTP, {"http", "other"}, {"http"})
+    traffic.follow({}, {"http"}, {"other"})
+    assert set(traffic.report()) == {"http"}
+    traffic.follow({}, set(), {"http"})
+    assert traffic.report()["http"]["deleted"] is not None
+
+
 def test_a_workload_that_lost_its_route_is_not_deleted(start: StartTraffic) -> None:
     traffic = start()
     traffic.follow(HTTP)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -129,24 +130,24 @@ class AcceptedFiles:
 
     def _cache(self) -> dict[str, Workload]:
         if self._known is None:
-            entries = directories.entries(self._directory)
-            found = (_accepted(entry) for entry in entries if entry.name.endswith(directories.SUFFIX))
+            names = os.listdir(self._directory) if self._directory.is_dir() else []
+            found = (_accepted(self._directory, name) for name in names if name.endswith(directories.SUFFIX))
             self._known = {workload.id: workload for workload in found if workload is not None}
         return self._known
 
 
-def _accepted(entry: directories.Entry) -> Workload | None:
+def _accepted(directory: Path, name: str) -> Workload | None:
     """A remembered version; None: there is none to be made of this file.
 
     They are written as JSON, and read as such where they are: ten thousand of them are read before anything is served.
     """
-    identity = entry.name.removesuffix(directories.SUFFIX)
+    identity = name.removesuffix(directories.SUFFIX)
     try:
-        return workloads.parse(
-            identity, json.loads(directories.read_limited(entry.path, documents.LARGEST_DOCUMENT_BYTES))
-        )
+        raw = directories.read_limited(directory / name, documents.LARGEST_DOCUMENT_BYTES)
+        return workloads.parse(identity, json.loads(raw))
     except (OSError, InvalidInput, ValueError, RecursionError):
-        desired = _desired(entry)
+        entry = directories.entry(directory, name)
+        desired = _desired(entry) if entry is not None else None
         return desired.content if desired is not None and isinstance(desired.content, Workload) else None
 
 

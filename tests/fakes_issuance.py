@@ -1,6 +1,6 @@
 """Fakes of what the issuance governor stands on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from appliance.control.lookups import Watch
 from appliance.control.ports_issuance import Circumstances
@@ -47,3 +47,13 @@ class FakeIssuanceStore:
 
     def save(self, records: Mapping[str, Record], spent: tuple[float, ...]) -> None:
         self.records, self.spent = dict(records), spent
+
+
+class FakeRehearsals:
+    """Remembers who is to be rehearsed."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, subjects: Iterable[str]) -> None:
+        self.asked += subjects

@@ -30,7 +30,7 @@ def sources(
     """One source for each kind of alert."""
     return (
         lambda: _renewals(issuance),
-        lambda: _expiring(inventory, warn_days(), time.time()),
+        lambda: _expiring(inventory, warn_days()),
         lambda: _restored(restored(), time.time()),
         lambda: _skipped(issuance),
         lambda: _delegations(findings()),
@@ -45,13 +45,10 @@ def _renewals(issuance: Issuance) -> Iterator[Condition]:
             yield Condition(Kind.RENEWAL, name, f"{name} could not be renewed: {view.failure.words}", view.failure.todo)
 
 
-def _expiring(inventory: Inventory, warn_days: float, now: float) -> Iterator[Condition]:
-    for entry in inventory.known():
-        days = entry.days_left(now)
-        if entry.is_served and entry.users and days is not None and days < warn_days:
-            yield Condition(
-                Kind.EXPIRY, entry.name, f"the certificate served for {entry.name} is about to end", "gateway certs"
-            )
+def _expiring(inventory: Inventory, warn_days: float) -> Iterator[Condition]:
+    for entry in inventory.about_to_end(warn_days):
+        said = f"the certificate served for {entry.name} is about to end"
+        yield Condition(Kind.EXPIRY, entry.name, said, "gateway certs")
 
 
 def _restored(found: Iterable[Restored], now: float) -> Iterator[Condition]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from appliance import logs
+from appliance.control.cases import Case
 from appliance.control.ports_issuance import Circumstances
 from appliance.model import issuance
 from appliance.model.certificates import is_covered
@@ -25,6 +26,7 @@ _LOST_AFTER_SECONDS = 20.0
 """How long a certificate must be missing before that is believed: a Traefik that starts says for seconds that it has
 none. Nothing is lost by waiting, for the route still names the resolver.
 """
+_OUTCOMES = ("allowed", "obtained", "failed", "renewal failed", "rehearsed", "rehearsal failed")
 _SILENT = Failure(
     0.0,
     Weight.LASTING,
@@ -41,6 +43,8 @@ class Limits:
     rate_limit_pause_seconds: float
     authority: str = ""
     """The certificate authority's directory."""
+    staging: str = ""
+    """The directory where first orders are rehearsed; empty: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,57 +62,36 @@ class IssuanceView:
     """Not before then; None: as soon as nothing stands against it."""
 
 
-@dataclass(slots=True)
-class _Case:
-    """One subject."""
-
-    record: Record
-    reason: str | None = "it is checked whether a certificate can be ordered"
-    seen: str = ""
-    """The circumstances of the last check."""
-    checks: int = 0
-    """Without success, in a row."""
-    due: float = 0.0
-    """When to check next."""
-    is_checking: bool = False
-    is_stale: bool = False
-    """Whether somebody asked for another look while one was under way."""
-    is_judged: bool = False
-    """Whether anything is known: a check's outcome, or that the certificate is there."""
-    missing_since: float | None = None
-    """Since when (monotonic) Traefik does not have a certificate that was there."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is to be checked when its time comes: a certificate that is there is done."""
-        return self.record.issued_at is None and not self.is_checking
-
-
 class Docket:
     """Owned by `Issuance`, and used under its lock."""
 
     def __init__(self, records: Mapping[str, Record], spent: tuple[float, ...], limits: Limits) -> None:
-        self._cases: dict[str, _Case] = {}
+        self._cases: dict[str, Case] = {}
         self._records = dict(records)
         self._budget = Budget(limits.orders_per_hour, spent)
         self._limits = limits
         self._changed: set[str] = set()
+        self._to_rehearse: list[str] = []
         self._is_unsaved = False
-        self.outcomes = dict.fromkeys(("allowed", "obtained", "failed", "renewal failed"), 0)
+        self.outcomes = dict.fromkeys(_OUTCOMES, 0)
         """What became of orders since this process began."""
 
     def limit(self, limits: Limits, now: float) -> None:
         """Keep these limits from now on. Another authority has counted nothing yet."""
-        if limits.authority != self._limits.authority:
+        before, self._limits = self._limits, limits
+        if limits.authority != before.authority:
             self._budget = Budget(limits.orders_per_hour)
-            self._limits = limits
-            for subject, case in self._cases.items():
-                settled = case.record.settled(now, limits.authority)
-                if settled != case.record:
-                    self._replace(subject, settled, case.reason)
-                    case.due, case.checks = 0.0, 0
-        self._limits = limits
+        if (limits.authority, limits.staging) != (before.authority, before.staging):
+            self._begin_anew(now)
         self._budget = replace(self._budget, per_hour=limits.orders_per_hour)
+
+    def _begin_anew(self, now: float) -> None:
+        """What failed elsewhere, or is rehearsed there, does not count."""
+        for subject, case in self._cases.items():
+            settled = case.record.settled(now, self._limits.authority, self._limits.staging)
+            if settled != case.record or case.is_rehearsing:
+                self._replace(subject, settled, case.reason)
+                case.due, case.checks, case.is_rehearsing = 0.0, 0, False
 
     def wait_anew(self, now: float) -> None:
         """Traefik was away: orders that are allowed can only begin now."""
@@ -123,7 +106,7 @@ class Docket:
         for gone in self._cases.keys() - wanted:
             self._records[gone] = self._cases.pop(gone).record.lost()
         for new in wanted - self._cases.keys():
-            self._cases[new] = _begun(self._records.pop(new, Record()))
+            self._cases[new] = Case.begun(self._records.pop(new, Record()))
         return True
 
     def verdict(self, subject: str) -> tuple[str | None, bool]:
@@ -213,6 +196,29 @@ class Docket:
                 found = replace(failure, circumstances=case.seen, authority=self._limits.authority)
                 self._fail(subject, case, found, jitter)
 
+    def rehearsed(self, subject: str, directory: str, failure: Failure | None, jitter: float) -> None:
+        """A rehearsal at this staging directory ended: well (None), or it failed. One that nobody waits for any more
+        counts for nothing.
+        """
+        case = self._cases.get(subject)
+        if case is None or not case.is_rehearsing or directory != self._limits.staging:
+            return
+        case.is_rehearsing, case.due, case.checks = False, 0.0, 0
+        if case.record.issued_at is not None:
+            return
+        if failure is None:
+            log.info("rehearsal succeeded", certificate=subject, directory=directory)
+            self.outcomes["rehearsed"] += 1
+            self._replace(subject, replace(case.record.renewed(), rehearsed=directory), case.reason)
+            return
+        told = issuance.in_rehearsal(failure, directory)
+        self._fail(subject, case, replace(told, circumstances=case.seen, authority=self._limits.authority), jitter)
+
+    def to_rehearse(self) -> list[str]:
+        """The subjects whose order is to be rehearsed now; each is told once."""
+        found, self._to_rehearse = self._to_rehearse, []
+        return found
+
     def give_up_silent(self, now: float, jitter: float) -> None:
         """Orders of which nothing was heard for too long have failed."""
         for subject, case in self._cases.items():
@@ -229,8 +235,8 @@ class Docket:
         return {state: states[state] for state in ("issued", "ordered", "withheld")}
 
     def has_news(self) -> bool:
-        """Whether a verdict changed that nobody was told of."""
-        return bool(self._changed)
+        """Whether there is something that nobody was told of yet: a verdict that changed, or an order to rehearse."""
+        return bool(self._changed or self._to_rehearse)
 
     def news(self) -> frozenset[str]:
         """The subjects whose verdict changed since the last call."""
@@ -246,7 +252,7 @@ class Docket:
         own = {subject: case.record for subject, case in self._cases.items()}
         return self._records | own, self._budget.spent
 
-    def _decide(self, subject: str, case: _Case, found: Circumstances, now: float) -> float:
+    def _decide(self, subject: str, case: Case, found: Circumstances, now: float) -> float:
         """Seconds until the next check."""
         is_allowed = case.record.allowed_at is not None
         if not found.is_certain and (is_allowed or not case.is_judged):
@@ -257,31 +263,39 @@ class Docket:
             return self._hold(subject, case, found.obstacle, None)
         if is_allowed:
             return math.inf
-        case.record = case.record.settled(now, self._limits.authority)
+        case.record = case.record.settled(now, self._limits.authority, self._limits.staging)
         held = issuance.hold(case.record, now, found.seen, self._budget, self.under_way())
         if held is not None:
             seconds = None if held.until is None else held.until - now
             pause = self._hold(subject, case, held.reason, seconds)
-            # What the authority counts is over when it is over: until then there is nothing to look at.
-            failure = case.record.failure
-            return seconds if seconds and failure and failure.weight is Weight.LIMIT else pause
+            return seconds if seconds and held.is_fixed else pause
+        if case.record.needs_rehearsal(self._limits.staging):
+            return self._rehearse(subject, case)
         log.info("certificate may be ordered", certificate=subject)
         self.outcomes["allowed"] += 1
         self._budget = self._budget.spend(now)
         self._replace(subject, case.record.allowed(now), None)
         return math.inf
 
-    def _hold(self, subject: str, case: _Case, reason: str, seconds: float | None) -> float:
+    def _rehearse(self, subject: str, case: Case) -> float:
+        log.info("order is rehearsed", certificate=subject, directory=self._limits.staging)
+        case.is_rehearsing = True
+        self._to_rehearse.append(subject)
+        self._replace(subject, case.record, issuance.rehearsing(self._limits.staging))
+        return math.inf
+
+    def _hold(self, subject: str, case: Case, reason: str, seconds: float | None) -> float:
         self._replace(subject, case.record.withdrawn(), reason)
         case.checks += 1
         pause = min(_CHECK_AGAIN_AT_MOST_SECONDS, _CHECK_AGAIN_SECONDS + case.checks)
         return pause if seconds is None else min(pause, max(_SOONEST_SECONDS, seconds))
 
-    def _fail(self, subject: str, case: _Case, failure: Failure, jitter: float) -> None:
+    def _fail(self, subject: str, case: Case, failure: Failure, jitter: float) -> None:
         is_renewal = case.record.issued_at is not None
         record = case.record.failed(failure, self._limits.rate_limit_pause_seconds, jitter)
         log.warning("order failed", certificate=subject, reason=failure.words, renewal=is_renewal)
-        self.outcomes["renewal failed" if is_renewal else "failed"] += 1
+        what = "renewal failed" if is_renewal else "rehearsal failed" if failure.rehearsal else "failed"
+        self.outcomes[what] += 1
         self._replace(subject, record, None if is_renewal else issuance.resting(failure))
         case.due, case.checks = 0.0, 0
 
@@ -294,20 +308,13 @@ class Docket:
             self._changed.add(subject)
         self._say(subject, case, reason)
 
-    def _say(self, subject: str, case: _Case, reason: str | None) -> None:
+    def _say(self, subject: str, case: Case, reason: str | None) -> None:
         if case.reason != reason:
             case.reason = reason
             self._changed.add(subject)
 
 
-def _begun(record: Record) -> _Case:
-    """A subject as it was left. A certificate that was there is there until Traefik says otherwise."""
-    if record.issued_at is not None:
-        return _Case(record, reason=None, is_judged=True)
-    return _Case(record.lost())
-
-
-def _view(subject: str, case: _Case, now: float) -> IssuanceView:
+def _view(subject: str, case: Case, now: float) -> IssuanceView:
     record = case.record
     return IssuanceView(
         subject=subject,

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from appliance.control.docket import IssuanceView
@@ -67,9 +68,20 @@ class Inventory:
 
     def known(self) -> list[Entry]:
         """The same as it was seen last, at no cost."""
-        kept, views = inventory.kept_by_name(self._stored()), self._issuance.views()
         users = inventory.users_by_name(self._users())
-        return [self._entry(name, kept.get(name), views.get(name), users.get(name, ())) for name in self._names()]
+        return [replace(entry, users=users.get(entry.name, ())) for entry in self._unused()]
+
+    def about_to_end(self, days: float) -> list[Entry]:
+        """What is served and used, and ends within so many days. Its users, who may be thousands, are left out."""
+        now = self._clock()
+        found = [entry for entry in self._unused() if entry.is_served and entry.ends_within(days, now)]
+        used = inventory.users_by_name(self._users()) if found else {}
+        return [entry for entry in found if entry.name in used]
+
+    def _unused(self) -> list[Entry]:
+        """Every certificate as it was seen last, without its users."""
+        kept, views = inventory.kept_by_name(self._stored()), self._issuance.views()
+        return [self._entry(name, kept.get(name), views.get(name)) for name in self._names()]
 
     def documents(self) -> list[dict[str, Any]]:
         """`entries` in their JSON form: see `model.inventory.Entry.document`."""
@@ -94,16 +106,14 @@ class Inventory:
     def _names(self) -> list[str]:
         return inventory.names_of(self._issuance.views(), self._stored())
 
-    def _entry(
-        self, name: str, kept: StoredCertificate | None, view: IssuanceView | None, users: tuple[str, ...]
-    ) -> Entry:
+    def _entry(self, name: str, kept: StoredCertificate | None, view: IssuanceView | None) -> Entry:
         with self._lock:
             served = self._served.get(name)
         return Entry(
             name=name,
             kind=Kind.WILDCARD if name.startswith(WILDCARD) else Kind.FQDN,
             stored=kept,
-            users=users,
+            users=(),
             served=served,
             reason=view.reason if view else "no workload needs it",
             ordered_at=view.ordered_at if view else None,

@@ -1,8 +1,9 @@
 """The issuance governor: decides for each certificate whether Traefik may order it now.
 
 A subject is checked (`Preflights`); once nothing stands against it, and neither a rest after a failure nor the
-account's budget does, its order is allowed: the applier writes the certificate resolver into its route. What Traefik's
-log tells of the outcome comes back through `heed`. Checks wait for the network on threads of their own.
+account's budget does, its order is rehearsed if that is wanted, and then allowed: the applier writes the certificate
+resolver into its route. What Traefik's log tells of the outcome comes back through `heed`. Checks wait for the network
+on threads of their own.
 """
 
 import random
@@ -15,11 +16,11 @@ from appliance import logs
 from appliance.control.docket import Docket, IssuanceView, Limits
 from appliance.control.events import Events
 from appliance.control.ports import Proxy
-from appliance.control.ports_issuance import IssuanceStore, Preflights
+from appliance.control.ports_issuance import IssuanceStore, Preflights, Rehearser
 from appliance.model import issuance
 from appliance.model.acme_log import Event, Obtained, OrderBegun, OrderFailed, ResolverSkipped
 from appliance.model.errors import Unavailable
-from appliance.model.issuance import Weight
+from appliance.model.issuance import Failure, Weight
 from appliance.model.measures import Family, by_label
 
 log = logs.logger(__name__)
@@ -42,6 +43,7 @@ class Issuance:
         store: IssuanceStore,
         limits: Callable[[], Limits],
         on_change: Callable[[frozenset[str]], None],
+        rehearsals: Rehearser | None = None,
         events: Events | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -50,6 +52,7 @@ class Issuance:
         self._store = store
         self._limits = limits
         self._on_change = on_change
+        self._rehearsals = rehearsals
         self._clock = clock
         self._events = events or Events()
         self._wake = threading.Condition()
@@ -139,6 +142,12 @@ class Issuance:
         if isinstance(event, OrderFailed) and issuance.weight(event) is Weight.PASSING:
             self._preflights.doubt_authority()
 
+    def rehearsed(self, subject: str, directory: str, failure: Failure | None) -> None:
+        """Take in how the rehearsal of an order at this staging directory ended; None: well."""
+        with self._wake:
+            self._docket.rehearsed(subject, directory, failure, _jitter())
+            self._wake.notify_all()
+
     def _ask_soon(self) -> None:
         self._asked_at = float("-inf")
         self._wake.notify_all()
@@ -205,11 +214,14 @@ class Issuance:
         with self._wake:
             self._docket.limit(self._limits(), self._clock())
             unsaved, news = self._docket.unsaved(self._clock()), self._docket.news()
+            to_rehearse = self._docket.to_rehearse()
         if unsaved is not None:
             try:
                 self._store.save(*unsaved)
             except Unavailable as error:
                 log.warning("history of orders not stored", reason=str(error))
+        if to_rehearse and self._rehearsals is not None:
+            self._rehearsals.ask(to_rehearse)
         for subject in news:
             self._events.publish("certificate", self._told(subject))
         if news:

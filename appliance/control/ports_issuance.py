@@ -1,9 +1,10 @@
 """The Protocols of the issuance governor."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.model.acme_log import OrderFailed
 from appliance.model.inventory import Presented
 from appliance.model.issuance import Record
 
@@ -48,3 +49,32 @@ class ServedProbe(Protocol):
 
     def refused(self) -> str | None:
         """Why the port takes no connection; None: it does."""
+
+
+class Rehearser(Protocol):
+    """Tries orders at the staging directory."""
+
+    def ask(self, subjects: Iterable[str]) -> None:
+        """Try these soon. What becomes of each is told elsewhere, some time later."""
+
+
+class Understudy(Protocol):
+    """A throw-away Traefik that orders at the staging directory, in the way the real one does in earnest."""
+
+    directory: str
+    """The staging directory."""
+
+    def listen(self) -> int:
+        """The loopback port where it is going to answer HTTP-01 challenges. Raises Unavailable."""
+
+    def outcomes(
+        self, subjects: Sequence[str], is_over: Callable[[], bool]
+    ) -> Generator[tuple[str, OrderFailed | None]]:
+        """Order certificates for these, and give what became of each (None: it came) as soon as it is known.
+
+        Ends when all are told or `is_over` says so; to be closed by whoever does not wait for the end. To be called
+        once, after `listen`. Raises Unavailable when the throw-away Traefik does not work.
+        """
+
+    def close(self) -> None:
+        """Give up the port."""

@@ -57,7 +57,7 @@ class PreflightChecks:
             return Circumstances(None, True, "nothing is checked")
         seen: list[str] = []
         for finding in self._findings(subject, outside):
-            seen.append(f"{finding.id} {finding.status.value} {finding.evidence}")
+            seen.append(_compared(finding))
             if finding.status in (Status.FAIL, Status.UNKNOWN):
                 todo = f": {finding.todo}" if finding.todo else ""
                 return Circumstances(f"{finding.evidence}{todo}", finding.status is Status.FAIL, "\n".join(seen))
@@ -127,3 +127,9 @@ class PreflightChecks:
             directory = authority.look()
             self._directory = (authority.url, time.monotonic(), directory)
             return directory
+
+
+def _compared(finding: Finding) -> str:
+    """A finding as it is compared with later ones. How wrong the clock is differs a little each time."""
+    evidence = "" if finding.id == "clock" else f" {finding.evidence}"
+    return f"{finding.id} {finding.status.value}{evidence}"

@@ -121,8 +121,8 @@ class CertificateStores:
 
     def users(self, certificate: StoredCertificate) -> tuple[str, ...]:
         """The workloads (ids) that use a certificate."""
-        hosts = self._applier.board.certificate_hosts()
-        return tuple(sorted(identity for identity, own in hosts.items() if any(map(certificate.covers, own))))
+        uses = self._applier.board.certificate_uses()
+        return tuple(sorted({use.workload for use in uses if certificate.covers(use.host)}))
 
     def restored(self) -> tuple[Restored, ...]:
         """The repairs that Traefik's last starts reported, oldest first."""
@@ -208,16 +208,16 @@ class CertificateStores:
     def _keep_account(self) -> None:
         """Bring the ledger up to date, and restart Traefik if it is the hour for that. Raises Unavailable."""
         keeping, now = self._keeping(), self._clock()
-        hosts = self._applier.board.certificate_hosts()
+        uses = self._applier.board.certificate_uses()
         words = {host for text in self._additions.files().values() for host in hosts_in(text)}
         own = {host for domain in keeping.domains for host in (domain, f"*.{domain}")}
         ledger = self._ledger.reckoned(
             {store.file.resolver: store.content.certificates for store in self._stores if store.content is not None},
-            InUse.of({*words, *own}.union(*hosts.values())),
+            InUse.of({*words, *own, *(use.host for use in uses)}),
             now,
             is_certain=keeping.is_gateway and self._applier.trouble() is None,
         )
-        self._save(replace(ledger, grace_seconds=keeping.grace_seconds, workloads=len(hosts)))
+        self._save(replace(ledger, grace_seconds=keeping.grace_seconds, workloads=len({use.workload for use in uses})))
         if ledger.is_restart_due(now, time.localtime(now).tm_hour, keeping):
             log.info("Traefik is restarted to drop certificates that nobody uses")
             if self._restart():

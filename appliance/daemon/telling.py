@@ -42,7 +42,10 @@ class Telling:
     ) -> None:
         self._configuration = configuration
         self.inventory = Inventory(
-            issuance=issuance, probe=self._probe, stored=stores.stored_certificates, users=board.certificate_users
+            issuance=issuance,
+            probe=self._probe,
+            stored=stores.stored_certificates,
+            users=lambda: ((use.subject, use.workload) for use in board.certificate_uses() if use.subject),
         )
         self.explainer = Explainer(
             board=board,

@@ -11,13 +11,10 @@ from appliance import logs
 from appliance.adapters import files, fragment_files
 from appliance.launch import stores
 from appliance.layout import Root
+from appliance.model import environments
 from appliance.model.errors import Unavailable
 
 log = logs.logger(__name__)
-
-_PASSED_ON = frozenset(
-    {"PATH", "GATEWAY_ROOT", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
-)
 
 
 def start(root: Root, binary: Path, environment: Mapping[str, str]) -> None:
@@ -27,7 +24,7 @@ def start(root: Root, binary: Path, environment: Mapping[str, str]) -> None:
     arguments = [binary.name, f"--configFile={root.static_configuration.absolute()}"]
     program = binary.absolute()
     os.chdir(root.path)  # the files with password lines are named from here
-    os.execve(program, arguments, minimal_environment(environment))
+    os.execve(program, arguments, environments.for_traefik(environment))
 
 
 def prepare(root: Root) -> None:
@@ -45,8 +42,3 @@ def withdraw_untried(root: Root, binary: Path) -> None:
         fragment_files.withdraw_untried(root.proxy, root.fragments, binary)
     except OSError as error:
         log.error("the fragments could not be checked; Traefik starts with what is there", error=str(error))
-
-
-def minimal_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What Traefik may see: never the appliance's secrets, which may stand in `GATEWAY__*` variables."""
-    return {key: value for key, value in environment.items() if key in _PASSED_ON or key.startswith("EXEC_")}

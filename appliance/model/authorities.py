@@ -13,6 +13,12 @@ _RUINOUS_SKEW_SECONDS = 300.0
 """Certificates are valid from an hour before their issue; other signatures give up far earlier than that."""
 _KNOWN_IDENTITIES = {"api.letsencrypt.org": ("letsencrypt.org",)}
 """For authorities whose directory does not name them, by the end of its host name."""
+STAGING = {
+    "https://acme-v02.api.letsencrypt.org/directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
+"""Directories whose authority has another one beside it, that issues to the same rules and counts on its own:
+https://letsencrypt.org/docs/staging-environment/.
+"""
 
 
 @dataclass(frozen=True, slots=True)

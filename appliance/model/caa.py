@@ -69,7 +69,7 @@ def finding(
     identity = f"caa:{host}"
     if found.problem:
         return Finding(identity, Status.UNKNOWN, f"CAA records: {found.problem}", "look again; see `dns.resolvers`")
-    unknown = [record for record in found.records if _is_refused_by_all(record)]
+    unknown = sorted((record for record in found.records if _is_refused_by_all(record)), key=str)
     if unknown:
         told = f"{found.at} has the CAA record {unknown[0]}, which is critical and known to no authority"
         return Finding(identity, Status.FAIL, told, f"remove that record at {found.at}")
@@ -142,5 +142,7 @@ def _parsed(value: str) -> _Property:
 
 
 def _shown(found: Found) -> str:
-    shown = ", ".join(map(str, found.records[:4])) + (", ..." if len(found.records) > 4 else "")
+    """The records in one order: name servers give them in any, and texts are compared."""
+    records = sorted(map(str, found.records))
+    shown = ", ".join(records[:4]) + (", ..." if len(records) > 4 else "")
     return f"{found.at} has CAA {shown}"

@@ -65,6 +65,11 @@ class Entry:
         shown = self.served if isinstance(self.served, Presented) and self.is_served else self.stored
         return None if shown is None else (shown.not_after - now) / DAY_SECONDS
 
+    def ends_within(self, days: float, now: float) -> bool:
+        """Whether less than so many days are left."""
+        left = self.days_left(now)
+        return left is not None and left < days
+
     def document(self, now: float) -> dict[str, Any]:
         """The JSON form; times in Unix seconds, `served` as presented or `{problem}`."""
         days, stored, failure = self.days_left(now), self.stored, self.failure

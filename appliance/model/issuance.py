@@ -81,6 +81,8 @@ class Failure:
     """The authority's or Traefik's own words."""
     authority: str = ""
     """The certificate authority's directory: what it counts, another one does not."""
+    rehearsal: str = ""
+    """The staging directory where it failed; empty: it was an order in earnest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,14 @@ class Record:
     failure: Failure | None = None
     """The last one since the last success, a failed renewal included."""
     rests_until: float = 0.0
+    rehearsed: str = ""
+    """The staging directory where an order succeeded last."""
+    was_issued: bool = False
+    """Whether there was a certificate before: how to come by it is proven then."""
+
+    def needs_rehearsal(self, directory: str) -> bool:
+        """Whether an order is to be tried at this staging directory first; without one, none is."""
+        return bool(directory) and not self.was_issued and self.rehearsed != directory
 
     def allowed(self, now: float) -> "Record":
         """An order may be made from now on."""
@@ -119,7 +129,8 @@ class Record:
 
     def lost(self) -> "Record":
         """The certificate is there no more."""
-        return replace(self, issued_at=None, allowed_at=None)
+        was_issued = self.was_issued or self.issued_at is not None
+        return replace(self, issued_at=None, allowed_at=None, was_issued=was_issued)
 
     def failed(self, failure: Failure, pause_seconds: float, jitter: float) -> "Record":
         """An order failed. `pause_seconds`: after a rate limit that names no time; `jitter`: a number in [0, 1)."""
@@ -133,14 +144,14 @@ class Record:
         allowed_at = self.allowed_at if self.issued_at is not None else None
         return replace(self, allowed_at=allowed_at, failures=failures, failure=failure, rests_until=until)
 
-    def settled(self, now: float, authority: str) -> "Record":
-        """As it counts now: failures at another authority do not, and a clock that was set back must not make a rest
-        last until it has caught up.
+    def settled(self, now: float, authority: str, staging: str = "") -> "Record":
+        """As it counts now: failures at another authority or staging directory do not, and a clock that was set back
+        must not make a rest last until it has caught up.
         """
         failure = self.failure
         if failure is None or failure.is_renewal:
             return self
-        if failure.authority != authority:
+        if failure.authority != authority or failure.rehearsal not in ("", staging):
             return self.renewed()
         if failure.at <= now:
             return self
@@ -177,6 +188,8 @@ class Hold(NamedTuple):
 
     reason: str
     until: float | None
+    is_fixed: bool = False
+    """Whether nothing that a check sees could shorten it: until then there is nothing to look at."""
 
 
 def hold(record: Record, now: float, circumstances: str, budget: Budget, under_way: int) -> Hold | None:
@@ -187,11 +200,11 @@ def hold(record: Record, now: float, circumstances: str, budget: Budget, under_w
     failure = record.failure
     if failure is not None and now < _rest_end(record, failure, circumstances):
         until = _rest_end(record, failure, circumstances)
-        return Hold(resting(failure), until)
+        return Hold(resting(failure), until, is_fixed=failure.weight is Weight.LIMIT)
     free_at = budget.free_at(now)
     if free_at > now:
         reason = f"{budget.per_hour} certificates were ordered within an hour, the limit `acme.orders_per_hour`"
-        return Hold(f"{reason}: this one waits for its turn", free_at)
+        return Hold(f"{reason}: this one waits for its turn", free_at, is_fixed=True)
     if under_way >= MOST_UNDER_WAY:
         return Hold(f"{under_way} orders are under way: this one waits for its turn", None)
     return None
@@ -207,6 +220,18 @@ def _rest_end(record: Record, failure: Failure, circumstances: str) -> float:
 def resting(failure: Failure) -> str:
     """Why nothing is ordered after a failure, and what to do."""
     return f"the last order failed: {failure.words}; the next one is tried by itself: {failure.todo}"
+
+
+def rehearsing(directory: str) -> str:
+    """Why nothing is ordered in earnest while an order is rehearsed."""
+    return f"the order is rehearsed at {directory}: the one in earnest follows by itself once that succeeds"
+
+
+def in_rehearsal(failure: Failure, directory: str) -> Failure:
+    """A failure as it is told of a rehearsal at this staging directory."""
+    words = f"in the rehearsal at {directory}, {failure.words}"
+    todo = failure.todo.replace("`acme.ca_server`", directory)
+    return replace(failure, words=words, todo=todo, is_renewal=False, rehearsal=directory)
 
 
 def failure_of(event: OrderFailed) -> Failure:

@@ -47,6 +47,8 @@ def document(settings: Settings, root: Path) -> dict[str, Any]:
         content["experimental"] = {"fastProxy": {}}
     if settings.public is not None:
         content["certificatesResolvers"] = _resolvers(settings, root)
+        if settings.acme.staging is not None:  # `render.rehearsal` leads some challenges elsewhere
+            content["entryPoints"][ENTRY_POINT_HTTP]["allowACMEByPass"] = True
     return content
 
 
@@ -104,19 +106,20 @@ def _resolvers(settings: Settings, root: Path) -> dict[str, Any]:
     resolvers = {
         HTTP_RESOLVER: {
             "acme": {
-                **_account(settings.acme, Root(root).http_store),
+                **account(settings.acme, Root(root).http_store),
                 "httpChallenge": {"entryPoint": ENTRY_POINT_HTTP},
             }
         }
     }
     if settings.public is not None and settings.public.domains:
         resolvers[DNS_RESOLVER] = {
-            "acme": {**_account(settings.acme, Root(root).dns_store), "dnsChallenge": _dns_challenge(settings)}
+            "acme": {**account(settings.acme, Root(root).dns_store), "dnsChallenge": dns_challenge(settings)}
         }
     return resolvers
 
 
-def _account(acme: Acme, storage: Path) -> dict[str, Any]:
+def account(acme: Acme, storage: Path) -> dict[str, Any]:
+    """Whom a certificate resolver orders from and as whom, without the way it is validated."""
     content: dict[str, Any] = {
         "email": acme.email,
         "storage": str(storage),
@@ -134,7 +137,8 @@ def _account(acme: Acme, storage: Path) -> dict[str, Any]:
     return content
 
 
-def _dns_challenge(settings: Settings) -> dict[str, Any]:
+def dns_challenge(settings: Settings) -> dict[str, Any]:
+    """How a certificate resolver is validated by DNS-01, through the hook."""
     if settings.acme.propagation_check == "off":
         propagation: dict[str, bool] = {"disableChecks": True}
     else:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from appliance.model import brokers
+from appliance.model import authorities, brokers
 from appliance.model.backends import Address, BackendPolicy
 from appliance.settings.fields import (
     AbsolutePath,
@@ -71,6 +71,8 @@ class Acme(_Section):
     rate_limit_pause: Seconds = 3600.0
     preflight: bool = True
     orders_per_hour: int = Field(default=90, gt=0, le=10_000)
+    rehearsal: bool = False
+    rehearsal_directory: str | None = None
 
     @field_validator("propagation_check", mode="before")
     @classmethod
@@ -84,10 +86,35 @@ class Acme(_Section):
             raise ValueError(f"{value[:80]!r} must be letsencrypt, letsencrypt-staging or an https:// directory URL")
         return value
 
+    @field_validator("rehearsal_directory")
+    @classmethod
+    def _is_a_directory(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("https://"):
+            raise ValueError(f"{value[:80]!r} must be an https:// directory URL")
+        return value
+
     @property
     def directory(self) -> str:
         """The ACME directory's URL."""
         return _DIRECTORIES.get(self.ca_server, self.ca_server)
+
+    @property
+    def staging(self) -> str | None:
+        """The directory where a first order is rehearsed; None: it is not."""
+        known = self.rehearsal_directory or authorities.STAGING.get(self.directory)
+        return known if self.rehearsal else None
+
+    @model_validator(mode="after")
+    def _rehearses_elsewhere(self) -> "Acme":
+        if not self.rehearsal:
+            return self
+        if self.staging is None:
+            raise ValueError(
+                f"`rehearsal` needs `rehearsal_directory`: no staging directory is known for {self.directory[:200]}"
+            )
+        if self.staging == self.directory:
+            raise ValueError("`rehearsal_directory` is where certificates are ordered in earnest: name another one")
+        return self
 
 
 class RateLimit(_Section):

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from appliance.adapters import fragment_files
-from appliance.adapters import trial as trial_module
 from appliance.adapters.fragment_files import FragmentFiles
 from appliance.adapters.processes import traefik_binary
-from appliance.adapters.trial import TraefikTrial
+from appliance.adapters.throwaway import TraefikTrial
+from appliance.adapters.throwaway import trial as trial_module
 from appliance.control.ports import FragmentStore, Trial
 from appliance.model import fragments
 from appliance.model.errors import GatewayError, Unavailable
@@ -222,7 +222,7 @@ def test_a_trial_ends_with_whoever_made_it(tmp_path: Path) -> None:
     """,
     )
     code = (
-        "from pathlib import Path; from appliance.adapters.trial import TraefikTrial; "
+        "from pathlib import Path; from appliance.adapters.throwaway import TraefikTrial; "
         f"TraefikTrial(Path({str(mute)!r})).complaints([])"
     )
     maker = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})

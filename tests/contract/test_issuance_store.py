@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ FAILURE = Failure(5.0, Weight.LIMIT, "too many", "wait", retry_at=9.0, circumsta
 RECORDS = {
     "shop.customer.com": Record(ordered_at=4.0, failures=2, failure=FAILURE, rests_until=9.0),
     "*.gw.example.com": Record(allowed_at=1.0, ordered_at=1.0, issued_at=2.0),
+    "late.customer.com": Record(
+        failures=1, failure=replace(FAILURE, rehearsal="https://staging.example/dir"), rehearsed="x", was_issued=True
+    ),
 }
 MAKERS: dict[str, Callable[[Path], IssuanceStore]] = {
     "fake": lambda _: FakeIssuanceStore(),
@@ -60,3 +64,15 @@ def test_the_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "issuance.json"
     IssuanceFiles(path, tmp_path).save(RECORDS, ())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_history_from_before_there_were_rehearsals_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "issuance.json"
+    path.write_text(
+        '{"subjects": {"a.org": {"allowed_at": null, "ordered_at": 4.0, "issued_at": null, "failures": 1, "failure": '
+        '{"at": 5.0, "weight": "lasting", "words": "w", "todo": "t", "retry_at": null, "circumstances": "", '
+        '"is_renewal": false, "detail": "", "authority": ""}, "rests_until": 9.0}}, "orders": [4.0]}'
+    )
+    failure = Failure(5.0, Weight.LASTING, "w", "t")
+    expected = Record(ordered_at=4.0, failures=1, failure=failure, rests_until=9.0)
+    assert IssuanceFiles(path, tmp_path / "quarantine").load() == ({"a.org": expected}, (4.0,))

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from appliance.adapters.processes import traefik_binary
-from appliance.adapters.trial import TraefikTrial
+from appliance.adapters.throwaway import TraefikTrial
 from appliance.model import admission, workloads
 from appliance.render import dynamic, trial
 from appliance.render.dynamic import Decision

@@ -181,3 +181,16 @@ def test_the_table_shows_what_is_wrong_below_the_name() -> None:
         "  last error, 2027-01-15 08:00:00 UTC: the CA could not connect",
         "  next try: by itself, not before 2027-01-15 08:00:00 UTC",
     ]
+
+
+@pytest.mark.parametrize(
+    ("days", "user", "names"), [(13, "shop", [SHOP]), (15, "shop", []), (13, None, []), (-1, "shop", [SHOP])]
+)
+def test_what_is_used_and_about_to_end_is_found(
+    make: Callable[..., Inventory], days: float, user: str | None, names: list[str]
+) -> None:
+    probe = FakeProbe()
+    probe.shown = {SHOP: presented(SHOP, days=days)}
+    made = make(probe, [stored(SHOP, days=days)], [(SHOP, user)] if user else [])
+    made.entries()
+    assert [entry.name for entry in made.about_to_end(14)] == names

@@ -179,3 +179,42 @@ def test_what_was_said_while_nobody_listened_begins_with_the_oldest_order_or_fai
     assert issuance.unheard_since([], NOW) == NOW
     assert issuance.unheard_since([under_way], NOW) == NOW - 50
     assert issuance.unheard_since([under_way, failing, failed(1)], NOW) == NOW - 100
+
+
+STAGING = "https://staging.example/dir"
+
+
+@pytest.mark.parametrize(
+    ("record", "directory", "is_needed"),
+    [
+        (Record(), STAGING, True),
+        (Record(), "", False),
+        (Record(rehearsed=STAGING), STAGING, False),
+        (Record(rehearsed="https://other.example/dir"), STAGING, True),
+        (Record().allowed(NOW).issued(NOW).lost(), STAGING, False),
+        (Record().allowed(NOW).lost(), STAGING, True),
+        (failed(1), STAGING, True),
+    ],
+)
+def test_a_rehearsal_is_needed_until_the_way_to_a_certificate_is_proven(
+    record: Record, directory: str, is_needed: bool
+) -> None:
+    assert record.needs_rehearsal(directory) == is_needed
+
+
+def test_what_failed_in_a_rehearsal_counts_for_that_staging_directory_alone() -> None:
+    told = dataclasses.replace(issuance.in_rehearsal(failure(), STAGING), authority="here")
+    record = Record().failed(told, PAUSE, 0.0)
+    assert record.settled(NOW, "here", STAGING) == record
+    assert record.settled(NOW, "here", "").failure is None
+    assert record.settled(NOW, "here", "https://other.example/dir").failure is None
+    in_earnest = Record().failed(dataclasses.replace(failure(), authority="here"), PAUSE, 0.0)
+    assert in_earnest.settled(NOW, "here", STAGING) == in_earnest
+
+
+def test_a_failed_rehearsal_names_the_staging_directory() -> None:
+    told = issuance.in_rehearsal(Failure(NOW, Weight.PASSING, "it is away", "look at `acme.ca_server`"), STAGING)
+    assert issuance.resting(told) == (
+        f"the last order failed: in the rehearsal at {STAGING}, it is away; "
+        f"the next one is tried by itself: look at {STAGING}"
+    )

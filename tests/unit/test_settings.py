@@ -31,6 +31,8 @@ acme:
   rate_limit_pause: 1h
   orders_per_hour: 90
   preflight: true
+  rehearsal: true
+  rehearsal_directory: null
 dns:
   listen: ["0.0.0.0:53", "[::]:53"]
   challenge_labels: ["_acme-challenge", "__acme-challenge"]
@@ -250,3 +252,20 @@ def test_no_value_of_any_key_fails_in_any_other_way(key: str, value: Any) -> Non
         with contextlib.suppress(InvalidInput):
             documents.parse(text.encode())
             settings.load(Path("gateway.yaml"), {})
+
+
+@pytest.mark.parametrize(
+    ("acme", "staging"),
+    [
+        ("{}", None),
+        ("{rehearsal: false, rehearsal_directory: 'https://a.example/dir'}", None),
+        ("{rehearsal: true}", "https://acme-staging-v02.api.letsencrypt.org/directory"),
+        ("{rehearsal: true, rehearsal_directory: 'https://a.example/dir'}", "https://a.example/dir"),
+        (
+            "{rehearsal: true, ca_server: 'https://acme-v02.api.letsencrypt.org/directory'}",
+            "https://acme-staging-v02.api.letsencrypt.org/directory",
+        ),
+    ],
+)
+def test_the_staging_directory_is_known_or_given(tmp_path: Path, acme: str, staging: str | None) -> None:
+    assert load(f"acme: {acme}", tmp_path).acme.staging == staging

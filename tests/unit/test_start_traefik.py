@@ -12,6 +12,7 @@ import yaml
 
 from appliance.launch import stores, traefik
 from appliance.layout import Root
+from appliance.model import environments
 from appliance.render import dynamic
 from tests import stored
 
@@ -153,7 +154,7 @@ def test_traefik_sees_no_secrets(root: Root) -> None:
         "HOME": "/root",
         "LEGO_SECRET": "secret",
     }
-    found = traefik.minimal_environment(environment)
+    found = environments.for_traefik(environment)
     assert found.keys() == {"PATH", "GATEWAY_ROOT", "EXEC_PATH", "HTTPS_PROXY", "no_proxy"}
     assert "secret" not in found.values()
 

@@ -1,25 +1,22 @@
-"""A throw-away Traefik in which fragments are tried, of the very binary that serves. Keeps `control.ports.Trial`.
+"""A throw-away Traefik in which fragments are tried. Keeps `control.ports.Trial`.
 
-It gets an empty environment, a temporary directory, no certificate resolver, and listening sockets on loopback that
-are already open (Traefik takes them as systemd hands them over), so no port can be taken away between choosing and
-using it. It ends with this process, however that ends: the kernel sees to it.
+It gets an empty environment, a temporary directory, and no certificate resolver.
 """
 
 import http.client
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.adapters.throwaway import launching
+from appliance.adapters.throwaway.launching import Launch
 from appliance.model.errors import Unavailable
 from appliance.model.fragments import Complaint, Fragment
 from appliance.render import dynamic
@@ -27,26 +24,7 @@ from appliance.render import trial as texts
 
 _SECONDS = 10.0
 _POLL_SECONDS = 0.02
-_LARGEST_LOG_BYTES = 1024 * 1024
 _NOTHING_READ = "Cannot start the provider *file.Provider"
-
-# Ends the program with its starter (prctl 1: PR_SET_PDEATHSIG), puts the sockets where sd_listen_fds(3) wants them,
-# and bounds what a program gone wild can use: processor seconds and bytes of log.
-_LAUNCHER = f"""
-import ctypes, fcntl, os, resource, sys
-parent, sockets, names, program, *arguments = sys.argv[1:]
-ctypes.CDLL(None).prctl(1, {int(signal.SIGKILL)})
-if os.getppid() != int(parent):
-    os._exit(1)
-resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-resource.setrlimit(resource.RLIMIT_FSIZE, (16777216, 16777216))
-high = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 64) for number in sockets.split(",")]
-for place, number in enumerate(high, start=3):
-    os.dup2(number, place, True)
-    os.close(number)
-listening = {{"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(high)), "LISTEN_FDNAMES": names}}
-os.execve(program, [program, *arguments], listening)
-"""
 
 
 class TraefikTrial:
@@ -71,7 +49,7 @@ class TraefikTrial:
             log = directory / "log"
             with self._running(static, log) as (program, port):
                 reported = _reported(program, port, log, deadline)
-            return texts.complaints(fragments, _text(log), reported)
+            return texts.complaints(fragments, launching.said(log), reported)
         except OSError as error:
             raise Unavailable(f"fragments cannot be tried: {error}") from error
         finally:
@@ -80,28 +58,11 @@ class TraefikTrial:
     @contextmanager
     def _running(self, static: Path, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         """The program, and the port of its API."""
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in texts.ENTRY_POINTS]
-            numbers = [one.fileno() for one in sockets]
-            port: int = sockets[texts.ENTRY_POINTS.index(texts.API)].getsockname()[1]
-            argv = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), ",".join(map(str, numbers))]
-            argv += [":".join(texts.ENTRY_POINTS), str(self._binary), f"--configFile={static}"]
-            with log.open("wb") as output:
-                program = subprocess.Popen(
-                    argv,
-                    env={},
-                    cwd=self._working_directory or static.parent,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=numbers,
-                    start_new_session=True,
-                )
-        try:
+        sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in texts.ENTRY_POINTS}
+        port: int = sockets[texts.API].getsockname()[1]
+        launch = Launch(self._binary, static, log, sockets, working_directory=self._working_directory)
+        with launching.running(launch) as program:
             yield program, port
-        finally:
-            program.kill()
-            program.wait()
 
 
 def _fill(proxy: Path, fragments: Sequence[Fragment]) -> None:
@@ -118,10 +79,10 @@ def _reported(program: subprocess.Popen[bytes], port: int, log: Path, deadline: 
     while time.monotonic() < deadline:
         if _get(port, f"/api/http/routers/{texts.MARK}@file", deadline) is not None:
             return _get(port, "/api/rawdata", deadline)
-        if _NOTHING_READ in _text(log):
+        if _NOTHING_READ in launching.said(log):
             return None
         if program.poll() is not None:
-            said = _text(log)[-500:].strip() or "without a word"
+            said = launching.said(log)[-500:].strip() or "without a word"
             raise Unavailable(f"the Traefik for the trial ended at once: {said}")
         time.sleep(_POLL_SECONDS)
     raise Unavailable(f"the Traefik for the trial was not done within {_SECONDS:g} s: it is tried again later")
@@ -139,8 +100,3 @@ def _get(port: int, path: str, deadline: float) -> Any:
         return None
     finally:
         connection.close()
-
-
-def _text(log: Path) -> str:
-    with log.open("rb") as file:
-        return file.read(_LARGEST_LOG_BYTES).decode("utf-8", "replace")

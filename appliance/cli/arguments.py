@@ -17,13 +17,13 @@ from appliance.cli import (
     tokens,
     top,
     verbs,
+    waiting,
 )
 from appliance.cli import options as workload_options
 from appliance.cli.teaching import Commands as _Commands
 from appliance.cli.teaching import verb as _verb
 
 _DEFAULT_ROOT = "/var/cache/modules/gateway"
-_WAIT_SECONDS = 30.0
 _LOG_LINES = 100
 _HOST_HELP = {"NAME": "one label, like blog", "FQDN": "the whole host name, like shop.customer.com"}
 
@@ -82,13 +82,6 @@ def _add_starting_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     start_traefik.add_argument("--root", type=Path, required=True)
     start_traefik.add_argument("--binary", type=Path, required=True)
     start_traefik.set_defaults(verb=starting.start_traefik)
-    guard = commands.add_parser("fatal-guard")
-    guard.add_argument("--root", type=Path, required=True)
-    guard.set_defaults(verb=starting.fatal_guard)
-    relay = commands.add_parser("log-relay")
-    relay.add_argument("--root", type=Path, required=True)
-    relay.add_argument("--text", action="store_true")
-    relay.set_defaults(verb=starting.log_relay)
 
 
 def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
@@ -112,7 +105,8 @@ def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     fqdn.set_defaults(verb=verbs.route_fqdn)
     delete = _verb(routes, "delete", "delete a workload of either kind", "gateway route delete 37-2039-blog")
     delete.add_argument("id", metavar="WLID")
-    _add_waiting(delete)
+    delete.add_argument("--timeout", type=float, default=None, help="seconds to wait (default 30)")
+    _add_no_wait(delete)
     _add_client_options(delete)
     delete.set_defaults(verb=verbs.route_delete)
     listing = _verb(routes, "list", "all workloads, with state and reason", "gateway route list --json")
@@ -130,6 +124,16 @@ def _add_route_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     show.add_argument("id", metavar="WLID")
     _add_client_options(show)
     show.set_defaults(verb=verbs.route_show)
+    wait = _verb(
+        routes, "wait", "wait until a workload is served, and has its certificate", "gateway route wait 37-2039-blog"
+    )
+    wait.add_argument("id", metavar="WLID")
+    goals = [goal.value for goal in waiting.Goal]
+    told = "applied: until Traefik serves it; certificate (the default): until its certificate is there, too"
+    wait.add_argument("goal", choices=goals, nargs="?", default=waiting.Goal.CERTIFICATE.value, help=told)
+    waiting.add_timeout(wait)
+    _add_client_options(wait)
+    wait.set_defaults(verb=verbs.route_wait)
 
 
 def _add_telling_verbs(commands: "_Commands[argparse.ArgumentParser]") -> None:
@@ -220,7 +224,7 @@ def _add_logs(commands: "_Commands[argparse.ArgumentParser]") -> None:
     logs = _verb(commands, "logs", "what the appliance has logged", "gateway logs -f --level warning")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with the lines to come")
     logs.add_argument("-n", "--lines", type=int, default=_LOG_LINES, help=f"how many (default {_LOG_LINES})")
-    logs.add_argument("--program", choices=["traefik", "gateway", "supervisord", "fatal-guard"], help="only its lines")
+    logs.add_argument("--program", choices=["traefik", "gateway", "supervisord"], help="only its lines")
     logs.add_argument("--level", choices=["debug", "info", "warning", "error", "critical"], help="from this level up")
     logs.add_argument("--root", type=Path, default=argparse.SUPPRESS, help="the appliance's directory")
     form = logs.add_mutually_exclusive_group()
@@ -278,7 +282,14 @@ def _add_set_options(parser: argparse.ArgumentParser, host: str) -> None:
 
 
 def _add_waiting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timeout", type=float, default=_WAIT_SECONDS, help="seconds to wait (default 30)")
+    goals = [goal.value for goal in waiting.Goal]
+    told = "until Traefik serves it (applied, the default), or its certificate is there, too"
+    parser.add_argument("--wait", choices=goals, default=waiting.Goal.APPLIED.value, help=told)
+    waiting.add_timeout(parser)
+    _add_no_wait(parser)
+
+
+def _add_no_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="return as soon as it is accepted")
 
 

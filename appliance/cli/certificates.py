@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from appliance.cli import tables
 from appliance.cli.client import AdminClient
+from appliance.cli.progress import Progress
 
 EXIT_BROKEN = 1
 _LOOKING_SECONDS = 30.0
@@ -16,30 +18,24 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "BAD ", "unknown": "?   "}
 
 def certs(options: Namespace) -> int:
     """Every certificate: what is kept, what is really served, what became of the last order."""
-    found = AdminClient(options.root).call("GET", "/v1/certificates", wait_seconds=_LOOKING_SECONDS)
-    print(json.dumps(found, indent=2) if options.json else table(found))
+    found = _asked(options, "/v1/certificates", "looking at what is really served")
+    if told := json.dumps(found, indent=2) if options.json else table(found, is_table=tables.is_wanted()):
+        print(told)
     return 0
 
 
 def explain(options: Namespace) -> int:
     """Why a host is not on HTTPS; exit code 1 when it is not."""
-    path = f"/v1/explain/{quote(options.host, safe='')}"
-    found = AdminClient(options.root).call("GET", path, wait_seconds=_LOOKING_SECONDS)
+    found = _asked(options, f"/v1/explain/{quote(options.host, safe='')}", f"looking at {options.host}")
     print(json.dumps(found, indent=2) if options.json else page(found))
     return 0 if found["ok"] else EXIT_BROKEN
 
 
-def table(found: Sequence[Mapping[str, Any]]) -> str:
+def table(found: Sequence[Mapping[str, Any]], *, is_table: bool = True) -> str:
     """Certificates for people: what is wrong with one stands below it."""
-    if not found:
-        return "no certificates"
-    rows = [("NAME", "KIND", "DAYS LEFT", "ISSUER", "SERVED", "WORKLOADS"), *map(_row, found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = []
-    for row, entry in zip(rows, [None, *found], strict=True):
-        lines.append("  ".join([*map(str.ljust, row[:5], widths), row[5]]).rstrip())
-        lines += _notes(entry) if entry else []
-    return "\n".join(lines)
+    heading = ("NAME", "KIND", "DAYS LEFT", "ISSUER", "SERVED", "WORKLOADS")
+    notes = list(map(_notes, found))
+    return tables.text(heading, list(map(_row, found)), "no certificates", notes=notes, is_table=is_table)
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -53,13 +49,13 @@ def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _notes(entry: Mapping[str, Any]) -> list[str]:
     served, failure = entry["served"], entry["last_error"]
-    notes = [f"  served: {served['problem']}"] if served and served["problem"] else []
+    notes = [f"served: {served['problem']}"] if served and served["problem"] else []
     if entry["reason"]:
-        notes.append(f"  not ordered: {entry['reason']}")
+        notes.append(f"not ordered: {entry['reason']}")
     if failure:
-        notes.append(f"  last error, {_moment(failure['at'])}: {failure['words']}")
+        notes.append(f"last error, {_moment(failure['at'])}: {failure['words']}")
     if entry["next_try"]:
-        notes.append(f"  next try: by itself, not before {_moment(entry['next_try'])}")
+        notes.append(f"next try: by itself, not before {_moment(entry['next_try'])}")
     return notes
 
 
@@ -72,6 +68,12 @@ def page(found: Mapping[str, Any]) -> str:
         if line["id"] == found["first_bad"] and line["todo"]:
             lines.append(f"        {'':<{width}}  -> {line['todo']}")
     return "\n".join(lines)
+
+
+def _asked(options: Namespace, path: str, told: str) -> Any:
+    client = AdminClient(options.root)
+    with Progress.of(options) as progress:
+        return progress.during(lambda: client.call("GET", path, wait_seconds=_LOOKING_SECONDS), lambda: told)
 
 
 def _moment(seconds: float) -> str:

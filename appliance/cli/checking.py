@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from appliance.cli import tables
 from appliance.cli.client import AdminClient
 from appliance.layout import Root
 from appliance.model.errors import InvalidInput
@@ -24,7 +25,8 @@ _ENDINGS = (".yaml", ".yml", ".toml")
 def extra(options: Namespace) -> int:
     """The fragments in `extra/`."""
     found = AdminClient(options.root).call("GET", "/v1/extra")
-    print(json.dumps(found, indent=2) if options.json else _table(found))
+    if told := json.dumps(found, indent=2) if options.json else _table(found):
+        print(told)
     return 0
 
 
@@ -44,7 +46,7 @@ def _verdicts(options: Namespace) -> "list[Verdict]":
     from appliance.adapters import fragment_files, processes
     from appliance.adapters.files import WorkloadFiles
     from appliance.adapters.fragment_files import FragmentFiles
-    from appliance.adapters.trial import TraefikTrial
+    from appliance.adapters.throwaway import TraefikTrial
     from appliance.control import checking
     from appliance.model import fragments
     from appliance.model.fragments import Surroundings
@@ -109,9 +111,5 @@ def _line(verdict: "Verdict") -> str:
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> str:
-    if not found:
-        return "no fragments"
-    rows = [("FILE", "STATE", "LIVE", "REASON")]
-    rows += [(item["file"], item["state"], "yes" if item["live"] else "no", item["reason"]) for item in found]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join("  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows)
+    rows = [(item["file"], item["state"], "yes" if item["live"] else "no", item["reason"]) for item in found]
+    return tables.text(("FILE", "STATE", "LIVE", "REASON"), rows, "no fragments", is_table=tables.is_wanted())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.cli.client import AdminClient
+from appliance.cli.progress import Progress, printable
 from appliance.model import doctor as checks
 from appliance.model.errors import Unavailable
 from appliance.model.findings import Finding, Status
@@ -33,7 +34,8 @@ def doctor(options: Namespace) -> int:
     if options.fix:
         for line in around.host.mend() or ["nothing that is safe to mend by itself"]:
             print(f"gateway doctor --fix: {line}", file=sys.stderr)
-    found = examining.examine(around)
+    with Progress.of(options) as progress:
+        found = examining.examine(around, told=lambda ids: progress.tell(_asking(ids), "examining"))
     print(json.dumps(checks.report(found), indent=2) if options.json else text(found, has_colour=_has_colour()))
     return 0 if checks.is_well(found, is_strict=options.strict) else EXIT_BAD
 
@@ -43,25 +45,24 @@ def text(found: Sequence[Finding], *, has_colour: bool = False) -> str:
     lines: list[str] = []
     worst = checks.worst(found)
     if worst is not None:
-        lines += [f"FIRST TO MEND: {worst.id}", f"  {_plain(worst.evidence)}"]
-        lines += [f"  -> {_plain(worst.todo)}"] if worst.todo else []
+        lines += [f"FIRST TO MEND: {worst.id}", f"  {printable(worst.evidence)}"]
+        lines += [f"  -> {printable(worst.todo)}"] if worst.todo else []
         lines.append("")
     width = max((len(one.id) for one in found), default=0)
     for group, members in groupby(found, checks.group):
         lines.append(group.upper())
         for one in members:
-            lines.append(f"  {_word(one.status, has_colour=has_colour)}  {one.id:<{width}}  {_plain(one.evidence)}")
+            lines.append(f"  {_word(one.status, has_colour=has_colour)}  {one.id:<{width}}  {printable(one.evidence)}")
             if one.todo and one.status is not Status.OK:
-                lines.append(f"  {'':7}  {'':{width}}  -> {_plain(one.todo)}")
+                lines.append(f"  {'':7}  {'':{width}}  -> {printable(one.todo)}")
         lines.append("")
     counts = Counter(one.status for one in found)
     lines.append(", ".join(f"{counts[status]} {status.value}" for status in Status))
     return "\n".join(lines)
 
 
-def _plain(text: str) -> str:
-    """Some of it was written by others: nothing in it may steer a terminal."""
-    return "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in text)
+def _asking(ids: Sequence[str]) -> str:
+    return f"{len(ids)} more to come: {', '.join(ids)}"
 
 
 def _word(status: Status, *, has_colour: bool) -> str:

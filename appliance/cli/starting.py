@@ -1,7 +1,6 @@
 """The verbs that start something or work on the root itself. Each imports what it needs when it runs."""
 
 import os
-import sys
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,7 @@ def run(options: Namespace) -> int:
 
     _overlay_environment(options)
     logs.configure(os.environ.get(_LOG_LEVEL, "info"))
-    root = _root(options)
-    return appliance.run(root, options.config, os.environ)
+    appliance.run(_root(options), options.config, os.environ)
 
 
 def serve(options: Namespace) -> int:
@@ -49,23 +47,6 @@ def start_traefik(options: Namespace) -> int:
     logs.configure()
     traefik.start(_root(options), options.binary, os.environ)
     return 1
-
-
-def fatal_guard(options: Namespace) -> int:
-    """Be supervisord's listener for programs in FATAL."""
-    from appliance.launch import guard
-
-    logs.configure()
-    return guard.listen(_root(options), sys.stdin, sys.stdout)
-
-
-def log_relay(options: Namespace) -> int:
-    """Be the relay of all programs' log lines."""
-    from appliance.launch import log_relay as relay
-
-    root = _root(options)
-    pipes = {program: root.log_pipe(program) for program in relay.PROGRAMS}
-    return relay.run(pipes, root.logs, is_text=options.text)
 
 
 def backup(options: Namespace) -> int:

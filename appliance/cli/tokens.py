@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance.cli import teaching
+from appliance.cli import tables, teaching
 from appliance.model.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def list_tokens(options: Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=2))
         return 0
-    rows = [("NAME", "ROLE", "CREATED"), *((one["name"], one["role"], one["created"]) for one in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    print("\n".join("  ".join([*map(str.ljust, row[:2], widths), row[2]]) for row in rows) if found else "no tokens")
+    rows = [(one["name"], one["role"], one["created"]) for one in found]
+    if told := tables.text(("NAME", "ROLE", "CREATED"), rows, "no tokens", is_table=tables.is_wanted()):
+        print(told)
     return 0
 
 

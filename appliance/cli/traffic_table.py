@@ -3,24 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from appliance.cli import tables
+
 _HEADER = ("ID", "HOST", "IN", "OUT", "REQUESTS", "REMARKS")
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _NOT_KNOWN = "-"
 
 
-def text(found: Mapping[str, Mapping[str, Any]]) -> str:
+def text(found: Mapping[str, Mapping[str, Any]], *, is_table: bool = True) -> str:
     """One line a workload; bytes in powers of 1000, requests with what was not answered well."""
-    if not found:
-        return "no workloads"
-    rows = [_HEADER, *(_row(identity, entry) for identity, entry in found.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return "\n".join(_line(row, widths) for row in rows)
-
-
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
-    cells += [row[column].rjust(widths[column]) for column in (2, 3, 4)]
-    return "  ".join([*cells, row[5]]).rstrip()
+    rows = [_row(identity, entry) for identity, entry in found.items()]
+    return tables.text(_HEADER, rows, "no workloads", right=(2, 3, 4), is_table=is_table)
 
 
 def _row(identity: str, entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,17 +7,18 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from appliance.cli import options as workload_options
-from appliance.cli import traffic_table
+from appliance.cli import tables, traffic_table, waiting
 from appliance.cli.client import AdminClient
+from appliance.cli.progress import Progress
+from appliance.cli.waiting import Goal
 from appliance.model.errors import InvalidInput
 
-EXIT_NOT_APPLIED = 1
-EXIT_NOT_YET = 3
 _COUNTERS_SECONDS = 20.0
+_STILL_THERE = "deleted; Traefik still has it"
 
 
 def route_name(options: Namespace) -> int:
@@ -33,14 +34,17 @@ def route_fqdn(options: Namespace) -> int:
 
 def route_delete(options: Namespace) -> int:
     """Delete a workload; one that is not there is fine."""
-    wait = _waiting(options)
-    answer = AdminClient(options.root).call("DELETE", _path(options.id) + wait, None, options.timeout)
+    wait_seconds = waiting.seconds(options)
+    path = waiting.path(options.id) + ("" if options.no_wait else waiting.query(wait_seconds))
+    client = AdminClient(options.root)
+    with Progress.of(options) as progress:
+        answer = progress.during(lambda: client.call("DELETE", path, None, wait_seconds), lambda: _STILL_THERE)
     said = "deleted" if answer["existed"] else "was not there"
     _print(options, answer, f"{options.id} {said}")
     if options.no_wait or answer["gone"]:
         return 0
-    print(f"gateway: Traefik still had it after {options.timeout:g} s: see `gateway status`", file=sys.stderr)
-    return EXIT_NOT_YET
+    print(f"gateway: Traefik still had it after {wait_seconds:g} s: see `gateway status`", file=sys.stderr)
+    return waiting.EXIT_NOT_YET
 
 
 def route_list(options: Namespace) -> int:
@@ -52,9 +56,19 @@ def route_list(options: Namespace) -> int:
 
 def route_show(options: Namespace) -> int:
     """One workload."""
-    found = AdminClient(options.root).call("GET", _path(options.id))
+    found = AdminClient(options.root).call("GET", waiting.path(options.id))
     _print(options, found, _sheet(found))
     return 0
+
+
+def route_wait(options: Namespace) -> int:
+    """Wait for a workload that is there, or comes as a file; by default until it has its certificate."""
+    goal = Goal(options.goal)
+    wait_seconds = waiting.seconds(options, goal)
+    with Progress.of(options) as progress:
+        found = waiting.until(AdminClient(options.root), options.id, goal, wait_seconds, progress)
+    _print(options, found, _sheet(found))
+    return waiting.exit_code(found, goal, wait_seconds)
 
 
 def route_prune(options: Namespace) -> int:
@@ -74,7 +88,7 @@ def status(options: Namespace) -> int:
     lines += [f"  {item['name']}: {item['state']} (pid {item['pid']})" for item in found["programs"]]
     lines += [f"  workloads: {counts}", f"  zones: {', '.join(found['zones']) or 'none'}"]
     _print(options, found, "\n".join(lines))
-    return 0 if found["healthy"] else EXIT_NOT_APPLIED
+    return 0 if found["healthy"] else waiting.EXIT_NOT_APPLIED
 
 
 def challenges(options: Namespace) -> int:
@@ -87,7 +101,7 @@ def challenges(options: Namespace) -> int:
 def metrics(options: Namespace) -> int:
     """What each workload has carried. The wait is Traefik's: it is asked for its counters first."""
     found = AdminClient(options.root).call("GET", "/v1/metrics", wait_seconds=_COUNTERS_SECONDS)
-    _print(options, found, traffic_table.text(found))
+    _print(options, found, traffic_table.text(found, is_table=tables.is_wanted()))
     return 0
 
 
@@ -108,28 +122,34 @@ def dns_records(options: Namespace) -> int:
 def _set(options: Namespace, document: Mapping[str, Any]) -> int:
     content = {**document, "tls_passthrough": options.tls_passthrough, "backends": options.backends}
     content |= workload_options.chosen(options)
-    client = AdminClient(options.root)
-    found = client.call("PUT", _path(options.id) + _waiting(options), content, options.timeout)
+    goal = Goal(options.wait)
+    found = _set_and_wait(options, content, goal)
     _print(options, found, _sheet(found))
-    if options.no_wait or found["state"] == "applied":
-        return 0
-    if found["state"] == "pending":
-        print(f"gateway: not applied within {options.timeout:g} s: {found['reason']}", file=sys.stderr)
-        return EXIT_NOT_YET
-    print(f"gateway: {found['reason']}", file=sys.stderr)
-    return EXIT_NOT_APPLIED
+    return 0 if options.no_wait else waiting.exit_code(found, goal, waiting.seconds(options, goal))
 
 
-def _path(identity: str) -> str:
-    return f"/v1/workloads/{quote(identity, safe='')}"
-
-
-def _waiting(options: Namespace) -> str:
-    return "" if options.no_wait else f"?wait=applied&timeout={min(max(options.timeout, 0.0), 600.0)}"
+def _set_and_wait(options: Namespace, content: Mapping[str, Any], goal: Goal) -> dict[str, Any]:
+    client, path = AdminClient(options.root), waiting.path(options.id)
+    if options.no_wait:
+        return dict(client.call("PUT", path, content))
+    wait_seconds, began = waiting.seconds(options, goal), time.monotonic()
+    with Progress.of(options) as progress:
+        put = partial(client.call, "PUT", path + waiting.query(wait_seconds), content, wait_seconds)
+        found: dict[str, Any] = progress.during(put, lambda: waiting.now(client, options.id))
+        if goal is Goal.APPLIED or waiting.verdict(found, Goal.APPLIED) is not waiting.Verdict.REACHED:
+            return found
+        left = began + wait_seconds - time.monotonic()
+        try:
+            return waiting.until(client, options.id, goal, left, progress)
+        except KeyboardInterrupt:
+            progress.clear()
+            print(f"gateway: no longer waiting; {options.id} stays as it was set", file=sys.stderr)
+            raise
 
 
 def _print(options: Namespace, content: Any, text: str) -> None:
-    print(json.dumps(content, indent=2) if options.json else text)
+    if options.json or text:
+        print(json.dumps(content, indent=2) if options.json else text)
 
 
 def _sheet(found: Mapping[str, Any]) -> str:
@@ -141,22 +161,19 @@ def _sheet(found: Mapping[str, Any]) -> str:
         ("tls passthrough", "yes" if found["tls_passthrough"] else "no"),
         ("backends", ", ".join(found["backends"])),
         ("options", ", ".join(found["options"]) or "none"),
-        ("state", _with_reason(found["state"], found["reason"])),
-        ("certificate", _with_reason(certificate["state"], certificate["reason"])),
+        ("state", waiting.with_reason(found["state"], found["reason"])),
+        ("certificate", waiting.with_reason(certificate["state"], certificate["reason"])),
     ]
     return "\n".join(f"{key:<16} {value}" for key, value in rows)
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> str:
-    if not found:
-        return "no workloads"
-    header = ("ID", "HOST", "STATE", "CERTIFICATE", "REASON")
     rows = [
         (w["id"], w["host"] or "-", w["state"], w["certificate"]["state"], w["reason"] or w["certificate"]["reason"])
         for w in found
     ]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(4)]
-    return "\n".join("  ".join([*map(str.ljust, row[:4], widths), row[4]]).rstrip() for row in [header, *rows])
+    heading = ("ID", "HOST", "STATE", "CERTIFICATE", "REASON")
+    return tables.text(heading, rows, "no workloads", is_table=tables.is_wanted())
 
 
 def _challenge_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -174,7 +191,3 @@ def _challenge_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
-
-
-def _with_reason(state: str, reason: str) -> str:
-    return f"{state}: {reason}" if reason else state

@@ -19,15 +19,27 @@ log = logs.logger(__name__)
 _PATIENCE_SECONDS = 9.0
 """Longer than any examination takes by its own bounds."""
 _PARTING_SECONDS = 0.5
+_TELLING_SECONDS = 0.5
+_START_SECONDS = 8.0
+_START_LOOK_SECONDS = 0.2
 _FIRST_SECONDS, _AGAIN_SECONDS = 1.0, 25.0
 """When the background begins, and when it looks again: by then everything that was started listens."""
 _USUAL_SECONDS, _TROUBLED_SECONDS = 600.0, 60.0
 """How often it looks, and how often while something fails: somebody may be mending it."""
 
+Told = Callable[[Sequence[str]], None]
 
-def examine(around: Surroundings, patience_seconds: float = _PATIENCE_SECONDS) -> tuple[Finding, ...]:
-    """Everything found, in the order to tell it, after `patience_seconds` at the latest."""
-    found = _carried_out(examinations.of(around), patience_seconds)
+
+def examine(
+    around: Surroundings, patience_seconds: float = _PATIENCE_SECONDS, told: Told = lambda _: None
+) -> tuple[Finding, ...]:
+    """Everything found, in the order to tell it, after `patience_seconds` at the latest.
+
+    An appliance that was only just started, or does not answer, is waited for first. `told` hears meanwhile, every now
+    and then, which examinations have not ended yet.
+    """
+    _await_start(around, told)
+    found = _carried_out(examinations.of(around), patience_seconds, told)
     return doctor.arranged([*found, *examinations.across(around, found)])
 
 
@@ -112,7 +124,19 @@ class Doctor:
         self._told = frozenset(failed)
 
 
-def _carried_out(wanted: Sequence[Examination], patience_seconds: float) -> list[Finding]:
+def _await_start(around: Surroundings, told: Told) -> None:
+    """While something starts much is missing that is there in a moment; nobody wants to be sent looking for it."""
+    deadline = time.monotonic() + _START_SECONDS
+    pause = threading.Event()
+    while time.monotonic() < deadline and (own := around.host.own()).pids:
+        status = around.status()
+        if status is not None and (status["healthy"] or own.is_settled):
+            return
+        told(["appliance"])
+        pause.wait(_START_LOOK_SECONDS)
+
+
+def _carried_out(wanted: Sequence[Examination], patience_seconds: float, told: Told) -> list[Finding]:
     """All at once, on threads that nobody has to wait for."""
     found: dict[int, list[Finding]] = {}
     threads = [
@@ -122,8 +146,11 @@ def _carried_out(wanted: Sequence[Examination], patience_seconds: float) -> list
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + patience_seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    while (left := [number for number, thread in enumerate(threads) if thread.is_alive()]) and (
+        rest := deadline - time.monotonic()
+    ) > 0:
+        told([wanted[number].id for number in left])
+        threads[left[0]].join(min(rest, _TELLING_SECONDS))
     late = f"did not end within {patience_seconds:g} s"
     results = dict(found)
     return [item for number, one in enumerate(wanted) for item in results.get(number, [_nothing(one, late)])]

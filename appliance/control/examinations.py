@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from appliance.control.outside import CertificateAuthority, Delegations, Host, WebProbe
@@ -129,6 +129,9 @@ def _inotify(where: Host, own: Own) -> Finding:
 
 def _ports(outside: Outside, where: Host, own: Own) -> list[Finding]:
     holders = where.holders({wanted.port for wanted in outside.wanted})
+    # A program that is started again meanwhile has another pid: it was the appliance's before, or it is now.
+    now = where.own()
+    own = replace(now, pids=own.pids | now.pids, is_settled=own.is_settled and now.is_settled)
     return [ports.finding(wanted, holders, own) for wanted in outside.wanted]
 
 

@@ -138,8 +138,8 @@ class Stack:
         self.network = f"10.213.{number}"
         self.name = f"gateway-test-{os.getpid()}-{number}"
         self._files = ["docker-compose.yml", *([OVERLAY] if peers else []), *files]
-        self.settings, self._peers = directory / "config", directory / "peers"
-        for path in (directory, self.settings, self._peers):
+        self.settings, self.peers = directory / "config", directory / "peers"
+        for path in (directory, self.settings, self.peers):
             path.mkdir(exist_ok=True)
             path.chmod(0o755)
         _let_others_pass(directory)
@@ -153,7 +153,7 @@ class Stack:
                 "GATEWAY_HTTP_PORT": str(self.http_port),
                 "GATEWAY_HTTPS_PORT": str(self.https_port),
                 "TEST_NETWORK": self.network,
-                "TEST_PEERS": str(self._peers),
+                "TEST_PEERS": str(self.peers),
             }
         )
         if peers:
@@ -226,7 +226,7 @@ class Stack:
 
     def authority(self) -> str:
         """The root that the test's certificate authority issues under, as PEM."""
-        trusted = ssl.create_default_context(cafile=str(self._peers / "ca.pem"))
+        trusted = ssl.create_default_context(cafile=str(self.peers / "ca.pem"))
         url = f"https://{self.network}.4:15000/roots/0"
         with urllib.request.urlopen(url, timeout=5, context=trusted) as answer:
             return bytes(answer.read()).decode("ascii")
@@ -251,7 +251,7 @@ class Stack:
         self.compose("down", "--volumes", "--timeout", "20", "--remove-orphans")
 
     def _write_peers(self) -> None:
-        write_authority(self._peers, f"{self.network}.4")
+        write_authority(self.peers, f"{self.network}.4")
         pebble = {
             "listenAddress": f"{self.network}.4:14000",
             "managementListenAddress": f"{self.network}.4:15000",
@@ -262,11 +262,11 @@ class Stack:
         }
         texts = {"nsd.conf": _NSD, "test.zone": _ZONE, "unbound.conf": _UNBOUND, "backend.py": _BACKEND}
         for name, text in texts.items():
-            (self._peers / name).write_text(text.format(network=self.network), encoding="ascii")
-        (self._peers / "pebble.json").write_text(json.dumps({"pebble": pebble}), encoding="ascii")
-        shutil.copy(self._peers / "ca.pem", self.settings / "ca.pem")
-        self._peers.chmod(0o755)
-        for path in (*self._peers.iterdir(), self.settings / "ca.pem"):
+            (self.peers / name).write_text(text.format(network=self.network), encoding="ascii")
+        (self.peers / "pebble.json").write_text(json.dumps({"pebble": pebble}), encoding="ascii")
+        shutil.copy(self.peers / "ca.pem", self.settings / "ca.pem")
+        self.peers.chmod(0o755)
+        for path in (*self.peers.iterdir(), self.settings / "ca.pem"):
             path.chmod(0o644)
 
 

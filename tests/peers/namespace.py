@@ -62,8 +62,10 @@ def init(files: Path, command: list[str]) -> int:
     """Set the namespace up, run the command, reap every orphan until it ends."""
     set_up(files)
     environment = os.environ | {MARK: "1"}
+    # Python ignores the first two, and a shell the others for what it starts in the background; Ctrl-C is tested here.
+    usual = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT]
     try:
-        child = os.posix_spawnp(command[0], command, environment, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
+        child = os.posix_spawnp(command[0], command, environment, setsigdef=usual)
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command line's own message
         return 127

@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+import dns.dnssec
+import dns.dnssectypes
 import dns.exception
 import dns.message
+import dns.name
 import dns.query
 import dns.rdatatype
+import dns.zone
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.peers import addresses
 from tests.peers.launching import Launched
 
 CHALLENGE_LABELS: Final = ("_acme-challenge", "__acme-challenge")
 _TTL: Final = 60
+_DAY_SECONDS: Final = 86400
+_ENTRY_POINT: Final = 257
+"""The flags of a key that is both: it signs the keys and everything else."""
 
 _CONFIGURATION: Final = """\
 server:
@@ -53,6 +61,7 @@ class Nsd:
         self._address = address
         self._serials = itertools.count(1)
         self._changed: Callable[[], None] = lambda: None
+        self._key: ec.EllipticCurvePrivateKey | None = None
         self._records: dict[str, tuple[str, ...]] = {zone: (f"NS ns.{zone}.",), f"ns.{zone}": (f"A {address}",)}
         self._write(next(self._serials))
         configuration = directory / "nsd.conf"
@@ -86,6 +95,20 @@ class Nsd:
         """A customer's name that points at the gateway, or at `ips`."""
         self.replace({host: [_address_record(ip) for ip in ips or (addresses.GATEWAY,)]})
 
+    def sign(self) -> str:
+        """Sign the zone from now on, with NSEC; the DS record that a validating resolver is to trust."""
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.replace({})
+        key = dns.dnssec.make_dnskey(
+            self._key.public_key(), dns.dnssectypes.Algorithm.ECDSAP256SHA256, flags=_ENTRY_POINT
+        )
+        return f"{self._zone}. DS {dns.dnssec.make_ds(dns.name.from_text(self._zone), key, 'SHA256')}"
+
+    def unsign(self) -> None:
+        """Sign it no longer."""
+        self._key = None
+        self.replace({})
+
     def stop(self) -> None:
         """End it."""
         self.program.stop()
@@ -94,7 +117,8 @@ class Nsd:
         soa = f"{self._zone}. {_TTL} SOA ns.{self._zone}. admin.{self._zone}. {serial} 3600 600 86400 {_TTL}"
         lines = [f"{owner}. {_TTL} {line}" for owner, kept in self._records.items() for line in kept]
         path = self._directory / f"{self._zone}.zone"
-        path.write_text("\n".join([soa, *lines, ""]), encoding="ascii")
+        text = "\n".join([soa, *lines, ""])
+        path.write_text(text if self._key is None else _signed(text, self._zone, self._key), encoding="ascii")
 
     def _serial(self) -> int | None:
         try:
@@ -105,6 +129,15 @@ class Nsd:
             if rrset.rdtype == dns.rdatatype.SOA:
                 return int(rrset[0].serial)
         return None
+
+
+def _signed(text: str, apex: str, key: ec.EllipticCurvePrivateKey) -> str:
+    """The zone with a key, signatures and the proofs of what is not there (RFC 4035 §2)."""
+    zone = dns.zone.from_text(text, origin=apex, relativize=False)
+    public = dns.dnssec.make_dnskey(key.public_key(), dns.dnssectypes.Algorithm.ECDSAP256SHA256, flags=_ENTRY_POINT)
+    with zone.writer() as changes:
+        dns.dnssec.sign_zone(zone, changes, keys=[(key, public)], dnskey_ttl=_TTL, lifetime=_DAY_SECONDS)
+    return zone.to_text(relativize=False)
 
 
 def _address_record(ip: str) -> str:

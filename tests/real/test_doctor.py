@@ -15,6 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 import yaml
 
@@ -222,25 +226,81 @@ def test_a_stale_second_server_is_told_with_both_serials(
     assert "serial 1;" in check(outcome, f"delegation.servers:{ZONE}")["evidence"]
 
 
+@contextlib.contextmanager
+def validating(directory: Path, anchor: str) -> Iterator[dict[str, Any]]:
+    """A second resolver, which holds signatures under this DS record to be needed. The settings that name it."""
+    trusting = f'module-config: "validator iterator"\n  trust-anchor: "{anchor}"'
+    text = unbound._CONFIGURATION.format(
+        directory=directory, address=addresses.OTHER_BACKEND, zone=addresses.TLD, parent=addresses.PARENT
+    )
+    (directory / "unbound.conf").write_text(text.replace('module-config: "iterator"', trusting), encoding="ascii")
+    program = Launched(["unbound", "-d", "-p", "-c", str(directory / "unbound.conf")], directory / "unbound.log")
+    try:
+        program.until_logged("start of service")
+        yield {"dns": {"listen": [f"{addresses.GATEWAY}:53"], "resolvers": [addresses.OTHER_BACKEND]}}
+    finally:
+        program.stop()
+
+
+@pytest.fixture
+def signed(parent: Nsd) -> Iterator[str]:
+    """The parent zone is signed; its DS record."""
+    yield parent.sign()
+    parent.unsign()
+
+
+def is_validated(name: str, kind: str) -> bool:
+    """Whether the second resolver could prove this answer; raises when it says that the proof fails."""
+    question = dns.message.make_query(name, kind, want_dnssec=True)
+    reply = dns.query.udp(question, addresses.OTHER_BACKEND, timeout=5)
+    assert reply.rcode() != dns.rcode.SERVFAIL, reply
+    return bool(reply.flags & dns.flags.AD)
+
+
 def test_signatures_that_do_not_hold_are_told_by_the_domain(
     running: Appliance, with_settings: WithSettings, tmp_path: Path
 ) -> None:
     """A validating resolver that was told to expect signatures where there are none."""
-    anchor = f'module-config: "validator iterator"\n  trust-anchor: "test. DS 12345 13 2 {"ab" * 32}"'
-    text = unbound._CONFIGURATION.format(
-        directory=tmp_path, address=addresses.OTHER_BACKEND, zone=addresses.TLD, parent=addresses.PARENT
-    )
-    (tmp_path / "unbound.conf").write_text(text.replace('module-config: "iterator"', anchor), encoding="ascii")
-    validating = Launched(["unbound", "-d", "-p", "-c", str(tmp_path / "unbound.conf")], tmp_path / "unbound.log")
-    try:
-        validating.until_logged("start of service")
-        outcome = with_settings(
-            {"dns": {"listen": [f"{addresses.GATEWAY}:53"], "resolvers": [addresses.OTHER_BACKEND]}}
-        )
-    finally:
-        validating.stop()
+    with validating(tmp_path, f"test. DS 12345 13 2 {'ab' * 32}") as settings:
+        outcome = with_settings(settings)
     assert bad(outcome) == {"domain.dnssec:gw.test": "fail"}
     assert check(outcome, f"delegation.parent:{ZONE}")["status"] == "unknown"
+
+
+def test_an_unsigned_zone_below_a_signed_parent_is_right(
+    running: Appliance, with_settings: WithSettings, signed: str, tmp_path: Path
+) -> None:
+    """The parent proves that there is no DS record, so nobody expects signatures of ours."""
+    with validating(tmp_path, signed) as settings:
+        outcome = with_settings(settings)
+        assert is_validated("gw.test", "A")
+        assert is_validated(ZONE, "DS")
+        assert not is_validated(ZONE, "SOA")
+    assert {one["id"]: one for one in outcome.output["checks"] if one["status"] != "ok"} == {}
+
+
+def test_a_ds_record_at_a_signed_parent_is_told_as_what_breaks_the_chain(
+    with_settings: WithSettings, records: Callable[[Records], None], signed: str, tmp_path: Path
+) -> None:
+    """Every resolver that validates refuses the challenges then; both what is wrong and what follows are told."""
+    records({ZONE: ["NS gw.test.", f"DS 12345 13 2 {'ab' * 32}"]})
+    with validating(tmp_path, signed) as settings:
+        outcome = with_settings(settings)
+        with pytest.raises(AssertionError, match="SERVFAIL"):
+            is_validated(ZONE, "SOA")
+    found = bad(outcome)
+    assert found.pop(f"delegation.dnssec:{ZONE}") == "fail"
+    assert found.keys() <= {f"delegation.recursion:{ZONE}"}, outcome.output
+    assert "remove the DS record" in check(outcome, f"delegation.dnssec:{ZONE}")["todo"]
+
+
+def test_signatures_at_the_parent_that_do_not_hold_are_told_by_the_domain(
+    with_settings: WithSettings, signed: str, tmp_path: Path
+) -> None:
+    """The key that is trusted is not the one that signs: the zone above was signed anew, and nobody said so."""
+    tag, rest = signed.partition(" DS ")[2].split(" ", 1)
+    with validating(tmp_path, f"test. DS {tag} {rest[:-4]}{'0000' if rest[-4:] != '0000' else '1111'}") as settings:
+        assert bad(with_settings(settings)) == {"domain.dnssec:gw.test": "fail"}
 
 
 def test_an_ipv6_address_that_nothing_listens_on_is_told(
@@ -355,6 +415,18 @@ def test_a_certificate_store_that_others_may_read_is_told_and_mended(
         assert store.stat().st_mode & 0o777 == 0o600
     finally:
         store.unlink()
+
+
+def test_a_control_plane_that_is_started_again_is_no_stranger_on_our_ports(running: Appliance) -> None:
+    """While it is away, while it starts, and afterwards; nobody is told to kill a program of the appliance."""
+    old = running.kill_program("gateway")
+    outcomes = [running.cli("doctor")]
+    running.until_replaced("gateway", old)
+    outcomes += [running.cli("doctor") for _ in range(3)]
+    running.program.until(lambda: running.status()["healthy"], "it is healthy again")
+    told = [one for outcome in outcomes for one in outcome.output["checks"] if one["id"].startswith("port:")]
+    assert [one for one in told if "is taken by" in one["evidence"]] == []
+    assert bad(running.cli("doctor")) == {}
 
 
 # --- before the first start

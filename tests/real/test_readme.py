@@ -1,4 +1,8 @@
-"""The README's commands, run as they stand there. A command that is neither run nor excused fails the first test."""
+"""The README's commands, run as they stand there. A command that is neither run nor excused fails the first test.
+
+The way without Docker is gone here, on a host whose package index and systemd are played; tests/container goes the
+other one.
+"""
 
 import os
 import re
@@ -11,26 +15,23 @@ from typing import Final
 
 import pytest
 
-from tests.peers.appliance import GATEWAY, Appliance
+from tests import newcomer
+from tests.newcomer import README, Shell
+from tests.peers import addresses
+from tests.peers.appliance import GATEWAY
+from tests.peers.backends import MakeBackend
+from tests.peers.https import certificate_served
 from tests.peers.launching import Launched
+from tests.peers.nsd import CHALLENGE_LABELS, Nsd
+from tests.peers.pebble import Pebble
 
-README: Final = Path(__file__).parents[2] / "README.md"
+RUN: Final = {"make demo": "test_the_demo_and_what_it_says_to_look_at"}
+"""Command outside of the way to the first certificate -> the test here that runs it."""
 
-RUN: Final = {
-    "make demo": "test_the_demo_and_what_it_says_to_look_at",
-    "gateway dns-records": "test_the_records_of_the_readmes_settings",
-    "gateway run": "test_a_first_workload",
-    "gateway route name wiki wiki http://10.1.2.3:9001": "test_a_first_workload",
-    "gateway route list": "test_a_first_workload",
-    "gateway status": "test_a_first_workload",
-}
-"""Command -> the test here that runs it."""
-
-NOT_RUN: Final = {
-    "make test": "it is what runs these tests",
-    "docker compose up --detach": "tests/container runs it, on a Docker engine",
-}
+NOT_RUN: Final = {"make test": "it is what runs these tests"}
 """Command -> why not."""
+
+WAYS: Final = ("With Docker", "Without Docker")
 
 
 @pytest.fixture
@@ -45,12 +46,6 @@ def fenced(language: str) -> list[str]:
         rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
     return found
-
-
-def commands() -> list[str]:
-    """Every command line of the README, in order."""
-    lines = [line for block in fenced("sh") for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def own_gateway(command: str) -> list[str]:
@@ -75,8 +70,9 @@ def run(command: str, environment: Mapping[str, str]) -> str:
 
 
 def test_every_command_is_run_or_excused() -> None:
-    """The two tables hold the README's commands, no more and no less."""
-    assert sorted(commands()) == sorted([*RUN, *NOT_RUN])
+    """The ways and the two tables hold the README's commands, no more and no less."""
+    on_a_way = {command for way in WAYS for command in newcomer.commands(way)}
+    assert set(newcomer.commands()) == {*on_a_way, *RUN, *NOT_RUN}
     assert set(RUN.values()) <= set(globals())
 
 
@@ -111,11 +107,77 @@ def test_the_records_of_the_readmes_settings(tmp_path: Path, new_environment: di
     assert [(name.rstrip("."), kind, value.rstrip(".")) for name, _, _, kind, value in lines] == table
 
 
-def test_a_first_workload(appliance: Appliance) -> None:
-    """With `gateway run` running: the file is served, then the commands after it work in the README's order."""
-    appliance.write_workload("blog", next(block for block in fenced("yaml") if "type:" in block))
-    appliance.until_state("blog", "applied")
-    later = commands()[commands().index("gateway run") + 1 :]
-    assert [RUN[command] for command in later] == ["test_a_first_workload"] * 3
-    printed = {command: run(command, appliance.environment) for command in later}
-    assert {"blog", "wiki"} <= set(re.findall(r"^\S+", printed["gateway route list"], re.MULTILINE))
+HOST_OF_ITS_OWN: Final = (
+    "cp -a /etc/. {directory}/etc 2>/dev/null; mount --bind {directory}/etc /etc && mountpoint -q /etc",
+    "mount -t tmpfs tmpfs /var/cache && mount -t tmpfs tmpfs /usr/local/bin && mountpoint -q /usr/local/bin",
+)
+"""What a command writes outside of its directory is seen in this shell alone."""
+
+SYSTEMD: Final = """\
+#!/bin/sh
+# systemd, as far as the README asks for it: a service that starts has nobody's environment.
+[ "$*" = "enable --now gateway" ] || exec [ "$*" = daemon-reload ]
+start=$(sed -n 's/^ExecStart=//p' /etc/systemd/system/gateway.service)
+env -i PATH=/usr/local/bin:/usr/bin:/bin $start >{directory}/service.log 2>&1 &
+"""
+
+
+@pytest.fixture
+def installing(short_path: Path, new_environment: dict[str, str]) -> dict[str, str]:
+    """An environment in which the package index and systemd are played: what pip would install is there already."""
+    prefix, played = short_path / "opt", short_path / "played"
+    (prefix / "bin").mkdir(parents=True)
+    for directory in (played, short_path / "etc"):
+        directory.mkdir()
+    for name in ("python", "gateway"):
+        (prefix / "bin" / name).symlink_to(GATEWAY.with_name(name))
+    for path, text in ((prefix / "bin/pip", "#!/bin/sh\n"), (played / "systemctl", SYSTEMD)):
+        path.write_text(text.replace("{directory}", str(short_path)), encoding="ascii")
+        path.chmod(0o755)
+    own = {"PREFIX": str(prefix), "PYTHON": str(GATEWAY.with_name("python"))}
+    return new_environment | own | {"PATH": f"{played}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def test_a_newcomer_comes_to_a_first_certificate(
+    installing: dict[str, str], parent: Nsd, pebble: Pebble, backend: MakeBackend, short_path: Path
+) -> None:
+    """From installation to a trusted page with nothing but the README's commands, without Docker.
+
+    The records at the provider are those that were printed, and none but them.
+    """
+    parent.replace({"gw.test": [], "*.gw.test": [], **{f"{label}.gw.test": [] for label in CHALLENGE_LABELS}})
+    page, bundle = backend("a newcomer's page"), short_path / "authorities.pem"
+    bundle.write_text(pebble.root_pem(), encoding="ascii")
+    own = {"203.0.113.10": addresses.GATEWAY, "gw.example.com": "gw.test", "http://10.1.2.3:9000": page.url}
+    authority = f"acme:\n  ca_server: {pebble.url}\n  ca_certificates: [{pebble.tls_ca}]\n"
+    # the peers of this test hold port 53 of their own addresses
+    settings = {
+        "\nacme:\n": f'\ndns: {{listen: ["{addresses.GATEWAY}:53"]}}\n{authority}',
+        "ops@example.com": "ops@gw.test",
+    }
+    edited = {name: own[name] for name in ("203.0.113.10", "gw.example.com")} | settings
+    environment = installing | {
+        "EDITOR": str(newcomer.editor(short_path, edited)),
+        "CURL_CA_BUNDLE": str(bundle),
+    }
+    inside = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+    with Shell(environment, README.parent, inside) as shell:
+        for command in HOST_OF_ITS_OWN:
+            shell.run(command.format(directory=short_path))
+        try:
+            printed = newcomer.follow(shell, "Without Docker", own, lambda found: create(parent, found))
+        except AssertionError:
+            print((short_path / "service.log").read_text(encoding="utf-8")[-20000:])  # noqa: T201
+            raise
+        served = certificate_served("blog.gw.test")
+    assert "a newcomer's page" in printed["curl https://blog.gw.example.com"]
+    assert served.issuer == pebble.issuer()
+    assert served.names == ("*.gw.test", "gw.test")
+
+
+def create(parent: Nsd, found: newcomer.Records) -> None:
+    """At the provider, owner by owner."""
+    wanted: dict[str, list[str]] = {}
+    for owner, record in found:
+        wanted.setdefault(owner, []).append(record)
+    parent.replace(dict(wanted))

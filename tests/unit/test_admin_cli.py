@@ -10,7 +10,7 @@ import pytest
 from appliance import settings
 from appliance.adapters import admin
 from appliance.adapters.token_file import TokenFile
-from appliance.cli import main, planning
+from appliance.cli import main, planning, tables
 from appliance.layout import Root
 from appliance.model.errors import InvalidSettings
 from tests.plane import Plane, name
@@ -78,8 +78,11 @@ def test_what_cannot_be_is_told(
     assert words in capsys.readouterr().err
 
 
-def test_without_a_token_file_the_mend_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_token_file_the_mend_is_told(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The setting's name, or the option's."""
+    monkeypatch.setattr(tables, "is_wanted", lambda: True)
     config.write_text("{}", encoding="utf-8")
     assert main(["token", "list"]) == 2
     assert "admin.token_file" in capsys.readouterr().err

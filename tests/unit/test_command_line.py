@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.cli import main, verbs
+from appliance.cli import main, tables, waiting
 from appliance.cli.client import AdminClient
 
 VIEW: dict[str, Any] = {
@@ -154,8 +154,8 @@ def test_each_verb_is_one_call(
     ("state", "extra", "code"),
     [
         ("applied", [], 0),
-        ("pending", [], verbs.EXIT_NOT_YET),
-        ("quarantined", [], verbs.EXIT_NOT_APPLIED),
+        ("pending", [], waiting.EXIT_NOT_YET),
+        ("quarantined", [], waiting.EXIT_NOT_APPLIED),
         ("applied", ["--no-wait"], 0),
         ("pending", ["--no-wait"], 0),
     ],
@@ -208,7 +208,7 @@ def test_nobody_listening_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ({"id": "blog", "existed": True, "gone": True}, [], 0),
         ({"id": "blog", "existed": False, "gone": True}, [], 0),
-        ({"id": "blog", "existed": True, "gone": False}, [], verbs.EXIT_NOT_YET),
+        ({"id": "blog", "existed": True, "gone": False}, [], waiting.EXIT_NOT_YET),
         ({"id": "blog", "existed": True, "gone": False}, ["--no-wait"], 0),
     ],
 )
@@ -267,19 +267,37 @@ def test_json_is_the_answer_as_it_came(
     ],
 )
 def test_people_are_told_in_words(
-    admin: AdminServer, arguments: list[str], answer: Any, words: Sequence[str], capsys: pytest.CaptureFixture[str]
+    admin: AdminServer,
+    arguments: list[str],
+    answer: Any,
+    words: Sequence[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(tables, "is_wanted", lambda: True)
     admin.answer = as_answered(arguments, answer)
     assert main(arguments) == 0
     out = capsys.readouterr().out
     assert [word for word in words if word not in out] == []
 
 
+def test_a_pipe_gets_rows_and_no_table(admin: AdminServer, capsys: pytest.CaptureFixture[str]) -> None:
+    admin.answer = as_answered(["route", "list"], [VIEW, UNREADABLE])
+    assert main(["route", "list"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "blog\tblog.gw.example.com\tapplied\tissued\t",
+        "bad\t-\tquarantined\tnone\thalf a file",
+    ]
+    admin.answer = as_answered(["route", "list"], [])
+    assert main(["route", "list"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_an_appliance_that_is_not_healthy_is_told_and_exits_1(
     admin: AdminServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     admin.answer = STATUS | {"healthy": False, "problems": ["it burns"]}
-    assert main(["status"]) == verbs.EXIT_NOT_APPLIED
+    assert main(["status"]) == waiting.EXIT_NOT_APPLIED
     out = capsys.readouterr().out
     assert "NOT HEALTHY" in out
     assert "problem: it burns" in out

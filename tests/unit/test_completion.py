@@ -45,8 +45,10 @@ def completed(script: Path, line: str) -> set[str]:
     ("line", "offered"),
     [
         ("gateway sta", {"status"}),
-        ("gateway route ", {"name", "fqdn", "delete", "list", "prune", "plan", "show", "-h", "--help"}),
+        ("gateway route ", {"name", "fqdn", "delete", "list", "prune", "plan", "show", "wait", "-h", "--help"}),
         ("gateway route de", {"delete"}),
+        ("gateway route wait c", {"certificate"}),
+        ("gateway route name blog blog http://10.1.2.3 --wait ", {"applied", "certificate"}),
         ("gateway --root /srv route sh", {"show"}),
         ("gateway --config run sta", {"status"}),
         ("gateway token new grafana --role ", {"read", "write"}),
@@ -67,7 +69,7 @@ def test_bash_offers(bash: Path, line: str, offered: set[str]) -> None:
 def test_bash_offers_every_verb_and_none_that_is_not_for_people(bash: Path) -> None:
     offered = completed(bash, "gateway ")
     assert {verb.path[0] for verb in VERBS if verb.path} <= offered
-    assert not offered & {"start-traefik", "fatal-guard", "log-relay"}
+    assert not offered & {"start-traefik"}
 
 
 def test_an_option_takes_a_value_everywhere_or_nowhere() -> None:

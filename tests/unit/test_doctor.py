@@ -4,6 +4,7 @@ import ipaddress
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,13 @@ ROOT: Final = Path(__file__).parents[2]
 HERE: Final = ipaddress.ip_address("203.0.113.10")
 SETTINGS: Final = Settings.model_validate({"public": {"ipv4": str(HERE), "domains": ["gw.example.com"]}})
 HEALTHY: Final = {"healthy": True, "problems": [], "notices": [], "version": "1.0"}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started here that would be worth waiting for."""
+    monkeypatch.setattr(examining, "_START_SECONDS", 0.02)
+    monkeypatch.setattr(examining, "_START_LOOK_SECONDS", 0.001)
 
 
 class FakeHost:
@@ -223,6 +231,63 @@ def test_a_check_that_does_not_end_is_unknown_when_the_time_is_over() -> None:
     ended.set()
     assert found["caa:gw.example.com"].status is Status.UNKNOWN
     assert found["domain.address:gw.example.com"].status is Status.OK
+
+
+def test_an_appliance_that_was_only_just_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is healthy, and not for ever; one that runs for long is examined as it is."""
+    monkeypatch.setattr(examining, "_START_SECONDS", 10.0)
+    is_settled = False
+
+    class Starting(FakeHost):
+        def own(self) -> Own:
+            return Own(self.pids, is_settled=is_settled)
+
+    ill = {**HEALTHY, "healthy": False, "problems": ["it is starting"]}
+
+    def appliance(*answers: Mapping[str, Any] | None) -> Finding:
+        left = list(answers)
+        status = lambda: left.pop(0) if len(left) > 1 else left[0]  # noqa: E731
+        surroundings = replace(around(None, Starting()), status=status)
+        return by_id(examining.examine(surroundings))["appliance"]
+
+    assert appliance(None, ill, HEALTHY).status is Status.OK
+    is_settled = True
+    assert appliance(ill, ill, HEALTHY).status is Status.FAIL
+    assert appliance(None, HEALTHY).status is Status.OK  # the control plane alone is being started again
+    monkeypatch.setattr(examining, "_START_SECONDS", 0.02)
+    assert appliance(None).status is Status.FAIL
+
+
+def test_who_waits_hears_which_checks_have_not_ended() -> None:
+    ended = threading.Event()
+    heard: list[Sequence[str]] = []
+
+    class Slow(FakeDelegations):
+        def caa(self, host: str) -> caa.Found:
+            ended.wait(30)
+            return super().caa(host)
+
+    def told(ids: Sequence[str]) -> None:
+        heard.append(ids)
+        if ids == ["caa:gw.example.com"]:
+            ended.set()
+
+    found = by_id(examining.examine(around(outside(delegations=Slow())), told=told))
+    assert heard[-1] == ["caa:gw.example.com"]
+    assert found["caa:gw.example.com"].status is Status.OK
+
+
+@pytest.mark.parametrize("seen", [7, 8])
+def test_a_program_that_is_started_again_during_the_look_is_no_stranger(seen: int) -> None:
+    """Whether the port was still held by the old process, or already by the new one."""
+
+    class Restarting(FakeHost):
+        def holders(self, ports: Iterable[int]) -> Sequence[Holder]:
+            self.pids = frozenset({8})
+            return [Holder("0.0.0.0", port, kind, seen, "x") for port in ports for kind in ("tcp", "udp")]
+
+    found = examining.examine(around(outside(), Restarting()))
+    assert {one.status for one in found if one.kind == "port"} == {Status.OK}
 
 
 def test_the_background_examines_by_itself_and_again_when_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ _UNIT = re.compile(r"/([^/]+\.(?:service|scope|socket))(?:/|$)")
 _CONTAINER = re.compile(r"(?:docker[-/]|libpod-|cri-containerd-)([0-9a-f]{12,64})")
 _CREDENTIALS = struct.Struct("3i")
 _SETTLED_SECONDS = 20.0
-"""How long after its start the appliance may still not listen everywhere."""
+"""How long after its start a program of the appliance may still not listen everywhere."""
 _LOCK_DESCRIPTOR = 3
 
 
@@ -38,17 +38,19 @@ def holders(ports: Iterable[int]) -> list[Holder]:
 def own(root: Root) -> Own:
     """The appliance's processes: those of `gateway run`, if it holds the root, and of the control plane."""
     try:
-        first = {pid for pid in (_lock_holder(root), _control_plane(root)) if pid is not None}
+        holder = _lock_holder(root)
+        first = {pid for pid in (holder, _control_plane(root)) if pid is not None}
     except PermissionError:
         return Own(has_ipv6=_has_ipv6(), is_visible=False)
     pids = set(first)
-    oldest = time.time()
+    youngest = 0.0
     for pid in first:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
-            oldest = min(oldest, process.create_time())
+            programs = process.children() if pid == holder else []
+            youngest = max(youngest, *(one.create_time() for one in (process, *programs)))
             pids |= {child.pid for child in process.children(recursive=True)}
-    is_settled = time.time() - oldest > _SETTLED_SECONDS
+    is_settled = time.time() - youngest > _SETTLED_SECONDS
     return Own(frozenset(pids), is_settled=is_settled or not pids, has_ipv6=_has_ipv6())
 
 

@@ -10,6 +10,7 @@ import re
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,9 @@ from appliance.model.histories import Entry
 from appliance.model.zones import Zone
 from tests.peers import authority, nameservers
 from tests.peers.authority import APEX
+from tests.peers.launching import Launched
 
+_PROJECT = Path(__file__).parents[1]
 _VALUE = "x" * 43
 _MANY = 1000
 _RATE = 20_000
@@ -35,6 +38,7 @@ _OURS = "ours"
 _WILDCARD = "ours on a wildcard socket"
 _LARGE = "ours with 1,000 zones and values"
 _BUSY = "ours while 10,000 workloads are planned"
+_APART = "ours while another process plans them"
 _VARIANTS = ((_OURS, "127.0.0.1", 1), (_WILDCARD, "0.0.0.0", 1), (_LARGE, "127.0.0.1", _MANY))
 
 
@@ -84,7 +88,11 @@ def _measure(directory: Path, perf: "_Dnsperf") -> int:
         busy = stack.enter_context(authority.running(directory / "busy", is_busy=True))
         perf.ports[_BUSY] = authority.port_of(busy)
         stack.enter_context(perf.resting(_BUSY, busy.process.pid))
-        p99 = perf.p99s(("NSD", _OURS, _BUSY))
+        planner = Launched([sys.executable, "-m", "tests.peers.planning"], directory / "planner.log", cwd=_PROJECT)
+        stack.callback(planner.stop)
+        perf.ports[_APART] = perf.ports[_OURS]
+        stack.enter_context(perf.resting(_APART, planner.process.pid))
+        p99 = perf.p99s(("NSD", _OURS, _BUSY, _APART))
     with ExitStack() as stack:
         present = _present_ms(stack, directory / "present")
     print(f"dns: present over the socket, answered and stored, median of {_PRESENTS}: {present:.2f} ms")
@@ -101,6 +109,7 @@ def _measure(directory: Path, perf: "_Dnsperf") -> int:
             "UDP, random names, ours to NSD": (missing[_OURS] / missing["NSD"], 0.0),
             "p99 at 20,000 a second, NSD's to ours": (p99["NSD"] / p99[_OURS], 0.5),
             "p99 at 20,000 a second, quiet to planning": (p99[_OURS] / p99[_BUSY], 1 / 3),
+            "p99 at 20,000 a second, planned by another process to planning": (p99[_APART] / p99[_BUSY], 0.0),
             "present to answerable, 1 ms to ours": (0.001 / answerable, 1.0),
         },
         perf.lost,

@@ -73,7 +73,7 @@ def apex(number: int) -> str:
 def main(root: str, listen: str, per_second: str, zones: str, is_busy: str) -> None:
     """Serve until killed."""
     logs.configure("warning")
-    sys.setswitchinterval(0.0005)  # this and the next as the daemon
+    sys.setswitchinterval(0.0001)  # this and the next as the daemon
     gc.set_threshold(700, 10, 100)
     address, _, port = listen.rpartition(":")
     limit = RateLimit(int(per_second)) if int(per_second) else None

@@ -1,4 +1,7 @@
-"""The config manager's work on 10,000 workloads, over and over: what the authority shares its process with at worst."""
+"""The config manager's work on 10,000 workloads, over and over: what the authority shares its process with at worst.
+
+`python -m tests.peers.planning` does it in a process of its own, until it is ended.
+"""
 
 import time
 
@@ -40,3 +43,7 @@ def plan_for_ever() -> None:
     while True:
         plan()
         time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    plan_for_ever()

@@ -58,6 +58,11 @@ class Root:
         return self.state / "issuance.json"
 
     @property
+    def rehearsals(self) -> Path:
+        """The accounts at staging directories."""
+        return self.state / "rehearsals.json"
+
+    @property
     def staging(self) -> Path:
         """Where files are built before they are renamed into place; on the same filesystem as their places."""
         return self.state / "staging"
@@ -133,6 +138,11 @@ class Root:
         return self.run / "supervisor.sock"
 
     @property
+    def supervisor_configuration(self) -> Path:
+        """What supervisord is to run."""
+        return self.run / "supervisord.conf"
+
+    @property
     def lock(self) -> Path:
         """Held by whoever runs on this root or restores into it. Not in `run`: each container has its own of that."""
         return self.path / "lock"
@@ -145,6 +155,11 @@ class Root:
     def log_pipe(self, program: str) -> Path:
         """What a program writes goes to the log relay through this."""
         return self.logs / f"{program}.pipe"
+
+    @property
+    def rehearsal(self) -> Path:
+        """What a throw-away Traefik works with while orders are rehearsed."""
+        return self.run / "rehearsal"
 
     @property
     def restart_mark(self) -> Path:

@@ -232,7 +232,7 @@ class FakePrograms:
     """supervisord with all programs running, unless told otherwise."""
 
     def __init__(self) -> None:
-        self.states = {"traefik": "RUNNING", "gateway": "RUNNING", "fatal-guard": "RUNNING"}
+        self.states = {"traefik": "RUNNING", "gateway": "RUNNING"}
         self.restarts: list[str] = []
         self.silent = False
 

@@ -5,7 +5,8 @@ read under the applier's lock.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from appliance.control.confirmation import Confirmation
 from appliance.model import admission, listings
@@ -22,6 +23,17 @@ _LONGEST_UNDER_WAY_SECONDS = 60.0
 
 Certified = frozenset[str] | None
 """The names of the certificates Traefik has loaded; None when it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateUse:
+    """A workload's use of a certificate."""
+
+    workload: str
+    """Its id."""
+    host: str
+    subject: str | None
+    """The certificate it is served with, or would be; None: the workload is not let in as it is desired now."""
 
 
 class Board:
@@ -69,15 +81,25 @@ class Board:
                 counts[self._standing(identity).state] += 1
             return counts
 
-    def certificate_users(self) -> list[tuple[str, str]]:
-        """Each certificate that a route is served with, or would be, and the workload's id."""
+    def certificate_uses(self) -> list[CertificateUse]:
+        """Every use of a certificate, those by workloads that are not let in included."""
         with self._lock:
             routes = self._register.routes.values()
-            return [
-                (subject_of(route.domain, route.host), route.id)
+            served = [
+                CertificateUse(route.id, route.host, subject_of(route.domain, route.host))
                 for route in routes
                 if not route.workload.tls_passthrough
             ]
+            return [*served, *self._refused_uses()]
+
+    def _refused_uses(self) -> Iterator[CertificateUse]:
+        register = self._register
+        for identity in register.refused.keys() & register.desired.keys():
+            content = register.desired[identity].content
+            if isinstance(content, Workload) and not content.tls_passthrough:
+                host = admission.host_or_none(content, register.gateway)
+                if host:
+                    yield CertificateUse(identity, host, None)
 
     def quarantined(self) -> dict[str, str]:
         """By id: why a workload's desired version is not served."""
@@ -109,19 +131,6 @@ class Board:
         """What decides who is let in: the rules, what names resolve to, and host -> id for each host that is held."""
         with self._lock:
             return self._register.gateway, self._register.resolutions, dict(self._register.holders)
-
-    def certificate_hosts(self) -> dict[str, frozenset[str]]:
-        """By workload id: the hosts that a certificate is used for, or would be if the workload were let in."""
-        with self._lock:
-            register = self._register
-            routes = register.routes.items()
-            found = {identity: {route.host} for identity, route in routes if not route.workload.tls_passthrough}
-            for identity in register.refused.keys() & register.desired.keys():
-                content = register.desired[identity].content
-                if isinstance(content, Workload) and not content.tls_passthrough:
-                    host = admission.host_or_none(content, register.gateway)
-                    found.setdefault(identity, set()).update({host} if host else ())
-            return {identity: frozenset(hosts) for identity, hosts in found.items()}
 
     def is_final(self, identity: str) -> bool:
         """Whether nothing is pending about a workload, its departure included."""

@@ -287,10 +287,10 @@ class Gateway:
         return [{"name": item.name, "state": item.state, "pid": item.pid} for item in found]
 
     def _certified_names(self) -> frozenset[str] | None:
-        """The names Traefik has certificates for, not older than half a second; None when Traefik does not answer."""
+        """The names Traefik has certificates for, not older than half a second; None while Traefik does not answer."""
         with self._certificates:
             asked, names = self._certified
-            if time.monotonic() - asked > _CERTIFICATES_FRESH_SECONDS:
+            if names is None or time.monotonic() - asked > _CERTIFICATES_FRESH_SECONDS:
                 try:
                     names = self._proxy.certified_names()
                 except Unavailable:

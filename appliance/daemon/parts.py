@@ -20,12 +20,13 @@ from appliance.adapters.lookups import ResolverLookups
 from appliance.adapters.metrics import TraefikMetrics
 from appliance.adapters.store_files import StoreRecordFiles, TraefikStore, snapshots_of
 from appliance.adapters.supervisor_rpc import SupervisorRpc
+from appliance.adapters.throwaway import TraefikTrial
 from appliance.adapters.token_file import TokenFile
 from appliance.adapters.traefik_api import TraefikApi
 from appliance.adapters.traffic_files import TrafficFiles
-from appliance.adapters.trial import TraefikTrial
 from appliance.adapters.watcher import Watcher
 from appliance.control import examinations
+from appliance.control.additions import Together
 from appliance.control.applier import Applier
 from appliance.control.challenges import Challenges
 from appliance.control.doctor import Doctor
@@ -112,8 +113,17 @@ class Parts:
             KernelConnections(),
             TrafficFiles(root.state / "traffic.json", root.quarantine),
         )
-        self.issuing = Issuing(root, self._configuration, self._proxy, self.watch, self.events, self._on_verdicts)
         binary = processes.traefik_binary(loaded.traefik.binary)
+        self.issuing = Issuing(
+            root,
+            self._configuration,
+            self._proxy,
+            self.watch,
+            self.events,
+            on_change=self._on_verdicts,
+            binary=binary,
+            on_files=lambda: self.applier.request(()),
+        )
         trial = TraefikTrial(binary, root.path)
         self.fragments = Fragments(
             store=FragmentFiles(root.extra, root.fragments, binary),
@@ -132,7 +142,7 @@ class Parts:
             issuance=self.issuing.issuance,
             trial=trial,
             gateway=self.rules(),
-            additions=self.fragments,
+            additions=Together(self.fragments, self.issuing.rehearsals),
             events=self.events,
         )
 

@@ -1,40 +1,25 @@
-"""Starts the whole appliance (`gateway run`): one at a time on a root, with its ports free, as supervisord.
-
-supervisord runs in this very process, so it is PID 1 in a container and the unit's main process on a host.
-"""
+"""Starts the whole appliance (`gateway run`): one at a time on a root, with its ports free, as supervisord."""
 
 import os
 import pwd
 import resource
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
-from supervisor import supervisord
-
-from appliance import atomic, logs, settings
+from appliance import atomic, settings
 from appliance.adapters import adoption, processes, root_lock, state_format
 from appliance.adapters.files import StaticConfigurationFile
-from appliance.adapters.supervisor_rpc import SupervisorRpc
-from appliance.launch import relaying
-from appliance.launch.guard import EXIT_FATAL
+from appliance.launch import handover, relaying
 from appliance.layout import Root
-from appliance.model.errors import GatewayError, Unavailable
+from appliance.model.errors import GatewayError
 from appliance.render import static, supervision
 from appliance.settings import Settings
 
-log = logs.logger(__name__)
 
-_SECONDS_TO_WAKE = 5.0
-
-_LOCK_DESCRIPTOR = 3
-"""supervisord closes descriptors from 5 up when it reloads on SIGHUP; the lock must survive that."""
-
-
-def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
-    """Run until stopped; the exit code is 0, or 70 when Traefik could not be kept running.
+def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> NoReturn:
+    """Prepare and become supervisord, which runs until stopped: with exit code 0, or 70 when Traefik cannot be kept up.
 
     `config` is the settings file that was asked for; None: wherever `settings.find` finds it.
 
@@ -51,12 +36,9 @@ def run(root: Root, config: Path | None, environment: Mapping[str, str]) -> int:
     binary = processes.traefik_binary(loaded.traefik.binary)
     StaticConfigurationFile(root.static_configuration, root.restart_mark).replace(static.text(loaded, root.path))
     root.restart_mark.unlink(missing_ok=True)  # Traefik is yet to start, and starts with it
-    conf = root.run / "supervisord.conf"
-    atomic.write(conf, supervision.text(_programs(root, config, binary), root.path))
-    with relaying.relayed(root, is_text=loaded.log.format == "text"):
-        threading.Thread(target=_wake, args=(root,), name="wake", daemon=True).start()
-        supervisord.main(["-c", str(conf)])
-    return EXIT_FATAL if root.fatal_mark.exists() else 0
+    atomic.write(root.supervisor_configuration, supervision.text(_programs(root, config, binary), root.path))
+    relaying.make_pipes(root)
+    handover.become_supervisord(root, is_text=loaded.log.format == "text")
 
 
 def _domains(root: Root, config: Path | None, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -73,28 +55,13 @@ def hook() -> Path:
     raise GatewayError("the DNS hook is missing from this installation: install the package again")
 
 
-def _wake(root: Root) -> None:
-    """Ask supervisord something as soon as it listens: it starts its programs after its first wait for anything to
-    happen, which otherwise lasts a second.
-    """
-    supervisor = SupervisorRpc(root.supervisor_socket)
-    deadline = time.monotonic() + _SECONDS_TO_WAKE
-    while time.monotonic() < deadline:
-        try:
-            supervisor.programs()
-        except Unavailable:
-            time.sleep(0.01)
-        else:
-            return
-
-
 def _lock(root: Root) -> None:
     """Hold the root for this process's life. Raises GatewayError naming who holds it."""
     descriptor = root_lock.hold(root.path, root.lock)
-    if descriptor != _LOCK_DESCRIPTOR:
-        os.dup2(descriptor, _LOCK_DESCRIPTOR, inheritable=False)
+    if descriptor != handover.LOCK_DESCRIPTOR:
+        os.dup2(descriptor, handover.LOCK_DESCRIPTOR, inheritable=False)
         os.close(descriptor)
-    root_lock.sign(_LOCK_DESCRIPTOR)
+    root_lock.sign(handover.LOCK_DESCRIPTOR)
 
 
 def _check_ports(loaded: Settings) -> None:
@@ -113,7 +80,6 @@ def _programs(root: Root, config: Path | None, binary: Path) -> supervision.Prog
     return supervision.Programs(
         traefik=[*gateway, "start-traefik", *rooted, "--binary", str(binary)],
         gateway=[*gateway, "serve", *rooted, *(["--config", str(config.absolute())] if config else [])],
-        guard=[*gateway, "fatal-guard", *rooted],
         environment={**static.hook_environment(hook(), root.path), "PATH": path},
         descriptors=hard_limit if hard_limit != resource.RLIM_INFINITY else 2**31,
         drain_seconds=static.DRAIN_SECONDS,

@@ -1,4 +1,5 @@
-"""The log relay (`gateway log-relay`): reads what every program writes, and passes it on as one stream of log lines.
+"""The log relay (`python -m appliance.launch.log_relay DIRECTORY PIPE... [--text]`): reads what every program writes,
+and passes it on as one stream of log lines.
 
 Each program has a pipe of its own, so that lines are never mixed and it is known who wrote them. Reading goes before
 everything else: whoever is slow or gone (standard output, the disk) loses lines, which are counted and reported, and
@@ -11,24 +12,26 @@ import os
 import select
 import selectors
 import signal
+import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.adapters.resident import Thrift
 from appliance.kept_log import KeptLog
 from appliance.model import log_lines
 from appliance.model.log_lines import Lines
-from appliance.render.supervision import PROGRAMS
-
-__all__ = ["PROGRAMS", "Relay", "Sink", "run"]
 
 _PROGRAM: Final = "gateway"
 _LOGGER: Final = "appliance.launch.log_relay"
+_TEXT: Final = "--text"
 _READ_BYTES = 64 * 1024
 _LONGEST_QUEUE_BYTES = 4 * 1024 * 1024
 _SECONDS_A_PART_OF_A_LINE_WAITS = 1.0
+_SECONDS_BETWEEN_LOOKS = 10.0
 _SECONDS_TO_FINISH = 2.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -107,11 +110,19 @@ class Relay:
     """Reads the programs' pipes until the one of supervisord ends, then whatever is left in the others."""
 
     def __init__(
-        self, main: int, pipes: Mapping[str, Path], sinks: Iterable[Callable[[Mapping[str, Any]], None]]
+        self,
+        main: int,
+        pipes: Mapping[str, Path],
+        sinks: Iterable[Callable[[Mapping[str, Any]], None]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`main` is the descriptor of supervisord's own output; `pipes` are FIFOs by program."""
+        self._clock = clock
+        self._waiting: dict[int, float] = {}
+        """Pipes that have said part of a line, and when they last said anything."""
         self._main = main
         self._sinks = tuple(sinks)
+        self._thrift = Thrift()
         self._selector = selectors.DefaultSelector()
         self._selector.register(main, selectors.EVENT_READ, Lines(log_lines.SUPERVISORD))
         self._descriptors: list[int] = []
@@ -123,24 +134,42 @@ class Relay:
 
     def run(self) -> None:
         """Relay until there is nothing more to come."""
-        waiting: set[int] = set()
         while True:
-            ready = self._selector.select(_SECONDS_A_PART_OF_A_LINE_WAITS if waiting else None)
-            arrived = {key.fd for key, _ in ready}
-            for key in self._keys():
-                if key.fd in waiting - arrived:
-                    self._pass_on(key.data.flush(_now()))
+            ready = self._selector.select(self._seconds_left())
+            if not ready:
+                self._thrift.look()
             for key, _ in ready:
                 if not self._read(key.fd, key.data) and key.fd == self._main:
                     self._drain()
                     return
-            waiting = {key.fd for key in self._keys() if key.data.is_waiting}
+                self._note(key.fd, key.data)
+            self._pass_on_what_waited()
 
     def close(self) -> None:
         """Let go of the pipes."""
         self._selector.close()
         for descriptor in self._descriptors:
             os.close(descriptor)
+
+    def _seconds_left(self) -> float:
+        """Until the first part of a line has waited long enough, or there is nothing else to do."""
+        if not self._waiting:
+            return _SECONDS_BETWEEN_LOOKS
+        return max(0.0, min(self._waiting.values()) + _SECONDS_A_PART_OF_A_LINE_WAITS - self._clock())
+
+    def _note(self, descriptor: int, lines: Lines) -> None:
+        if lines.is_waiting:
+            self._waiting[descriptor] = self._clock()
+        else:
+            self._waiting.pop(descriptor, None)
+
+    def _pass_on_what_waited(self) -> None:
+        """A prompt, say, that nobody ends: each by the silence of its own program, whatever others say."""
+        over = self._clock() - _SECONDS_A_PART_OF_A_LINE_WAITS
+        for key in self._keys():
+            if self._waiting.get(key.fd, over + 1) <= over:
+                del self._waiting[key.fd]
+                self._pass_on(key.data.flush(_now()))
 
     def _keys(self) -> list[selectors.SelectorKey]:
         return list(self._selector.get_map().values())
@@ -187,6 +216,12 @@ def run(pipes: Mapping[str, Path], directory: Path, *, is_text: bool) -> int:
     return 0
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Relay what comes through the pipes, named by their programs, and keep it in the directory."""
+    directory, *pipes = (Path(argument) for argument in arguments if argument != _TEXT)
+    return run({pipe.stem: pipe for pipe in pipes}, directory, is_text=_TEXT in arguments)
+
+
 def notice(message: str, **values: object) -> dict[str, Any]:
     """A line of the relay's own."""
     head = {"time": log_lines.rfc3339(_now()), "level": "warning", "program": _PROGRAM, "logger": _LOGGER}
@@ -209,3 +244,7 @@ def _to_standard_output(lines: bytes) -> None:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from appliance import logs
@@ -30,12 +29,26 @@ _SECONDS_BETWEEN_STARTS = 1.0
 _SECONDS_TO_FINISH = 5.0
 
 
+def make_pipes(root: Root) -> None:
+    """Make a pipe for each program. Raises GatewayError."""
+    for program in supervision.PROGRAMS:
+        path = root.log_pipe(program)
+        try:
+            path.unlink(missing_ok=True)
+            os.mkfifo(path, 0o600)
+        except OSError as error:
+            raise GatewayError(
+                f"cannot make the pipe {path}: {error.strerror}; the root must lie on a filesystem that knows pipes"
+            ) from error
+
+
 @contextlib.contextmanager
 def relayed(root: Root, *, is_text: bool) -> Iterator[None]:
-    """What this process and its programs write inside goes through the relay. Raises GatewayError."""
-    for program in supervision.PROGRAMS:
-        _make_pipe(root.log_pipe(program))
-    argv = [sys.executable, "-P", "-m", "appliance", "log-relay", "--root", str(root.path)]
+    """What this process and its programs write inside goes through the relay. The pipes are made."""
+    for program in supervision.PROGRAMS:  # held open: whoever opens one to write never waits for the relay to be there
+        os.open(root.log_pipe(program), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    pipes = [str(root.log_pipe(program)) for program in supervision.PROGRAMS]
+    argv = [sys.executable, "-P", "-m", "appliance.launch.log_relay", str(root.logs), *pipes]
     writing = _take_over_output()
     keeper = _Keeper([*argv, *(["--text"] if is_text else [])])
     keeper.start()
@@ -106,15 +119,3 @@ def _take_over_output() -> int:
         os.dup2(reading, _PIPE_DESCRIPTOR, inheritable=False)
         os.close(reading)
     return writing
-
-
-def _make_pipe(path: Path) -> None:
-    """A new FIFO, held open for good: whoever opens it to write never waits for the relay to be there, nor again."""
-    try:
-        path.unlink(missing_ok=True)
-        os.mkfifo(path, 0o600)
-        os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise GatewayError(
-            f"cannot make the pipe {path}: {error.strerror}; the root must lie on a filesystem that knows pipes"
-        ) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from appliance.model import plain_documents
 from appliance.model.errors import InvalidInput
 
 LARGEST_DOCUMENT_BYTES = 64 * 1024
@@ -33,6 +34,9 @@ def parse(raw: bytes, largest_bytes: int = LARGEST_DOCUMENT_BYTES) -> Any:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the document is not UTF-8 text (byte {error.start})") from error
+    plain = plain_documents.parse(text)
+    if plain is not None:
+        return plain
     try:
         _check_shape(text)
         return _value(text)

@@ -52,7 +52,9 @@ CATALOGUE: Mapping[str, Metric] = {
         Kind.COUNTER, "What became of challenges: presented, cleaned up, expired.", ("event",)
     ),
     "gateway_orders_total": Metric(
-        Kind.COUNTER, "Orders of certificates: allowed, obtained, failed, renewal failed.", ("outcome",)
+        Kind.COUNTER,
+        "Orders of certificates: allowed, obtained, failed, renewal failed, rehearsed, rehearsal failed.",
+        ("outcome",),
     ),
     "gateway_certificates": Metric(
         Kind.GAUGE, "Certificates that workloads need: issued, ordered, withheld.", ("state",)

@@ -13,8 +13,7 @@ from appliance.layout import Root
 
 TRAEFIK = "traefik"
 GATEWAY = "gateway"
-GUARD = "fatal-guard"
-PROGRAMS = (TRAEFIK, GATEWAY, GUARD)
+PROGRAMS = (TRAEFIK, GATEWAY)
 _SECONDS_FROM_START_TO_RUNNING = 5
 _MOST_DESCRIPTORS = 65536
 
@@ -25,7 +24,6 @@ class Programs:
 
     traefik: Sequence[str]
     gateway: Sequence[str]
-    guard: Sequence[str]
     environment: Mapping[str, str]
     descriptors: int
     """The hard limit on open files; supervisord raises its programs' soft limit up to it, within reason."""
@@ -36,27 +34,24 @@ class Programs:
 
 def text(programs: Programs, root: Path) -> str:
     """`supervisord.conf`."""
-    run, log_pipe = root / "run", Root(root).log_pipe
+    layout = Root(root)
+    socket, log_pipe = _escaped(str(layout.supervisor_socket)), layout.log_pipe
     sections = {
-        "supervisord": _supervisord(programs, run),
-        "unix_http_server": {"file": _escaped(str(run / "supervisor.sock")), "chmod": "0600"},
+        "supervisord": _supervisord(programs, layout.run),
+        "unix_http_server": {"file": socket, "chmod": "0600"},
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        },
+        "rpcinterface:appliance": {
+            "supervisor.rpcinterface_factory": "appliance.launch.plugged_in:plug_in",
+            "fatal_mark": _escaped(str(layout.fatal_mark)),
+            "socket_path": socket,
         },
         f"program:{TRAEFIK}": {
             **_program(programs.traefik, log_pipe(TRAEFIK), priority=30),
             "stopwaitsecs": str(programs.drain_seconds + 5),
         },
         f"program:{GATEWAY}": {**_program(programs.gateway, log_pipe(GATEWAY), priority=20), "stopwaitsecs": "10"},
-        f"eventlistener:{GUARD}": {
-            **_program(programs.guard, log_pipe(GUARD), priority=10),
-            # Its standard output speaks supervisord's event protocol; what it has to say goes to standard error.
-            "redirect_stderr": "false",
-            "stdout_logfile": "NONE",
-            "stderr_logfile": _escaped(str(log_pipe(GUARD))),
-            "stderr_logfile_maxbytes": "0",
-            "events": "PROCESS_STATE_FATAL",
-        },
     }
     return "\n".join(_section(name, values) for name, values in sections.items())
 

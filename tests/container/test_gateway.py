@@ -137,7 +137,7 @@ def test_nothing_runs_with_privileges_or_writes_where_it_should_not(gateway: Sta
         gateway.inside("sh", "-c", f"touch {directory}/here && rm {directory}/here")
 
 
-@pytest.mark.parametrize("name", ["gateway", "traefik", "fatal-guard"])
+@pytest.mark.parametrize("name", ["gateway", "traefik"])
 def test_a_program_that_is_killed_is_back(gateway: Stack, serials: dict[str, int], name: str) -> None:
     def pid() -> int:
         return int({item["name"]: item["pid"] for item in gateway.status()["programs"]}[name])

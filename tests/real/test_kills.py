@@ -175,6 +175,16 @@ def name_server_port_taken_from(one: Appliance) -> Iterator[None]:
         yield
 
 
+def test_a_stop_while_it_starts_is_not_lost(new_appliance: MakeAppliance) -> None:
+    """It comes when `gateway run` has prepared everything and is about to become supervisord, or just has."""
+    one = new_appliance()
+    prepared = one.root / "run" / "supervisord.conf"
+    for _ in range(3):
+        prepared.unlink(missing_ok=True)
+        one.launch().until(prepared.exists, "it is prepared", seconds=20)
+        assert one.stop() == 0
+
+
 def test_a_traefik_that_cannot_be_kept_running_ends_the_appliance_with_70(
     new_appliance: MakeAppliance, short_path: Path
 ) -> None:

@@ -47,7 +47,7 @@ def relays(one: Appliance) -> list[psutil.Process]:
     found = []
     for process in one.started():
         with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is none, either
-            if "log-relay" in process.cmdline():
+            if "appliance.launch.log_relay" in process.cmdline():
                 found.append(process)
     return found
 

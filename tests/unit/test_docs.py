@@ -16,11 +16,11 @@ from pydantic import BaseModel
 
 from appliance import cli, settings
 from appliance.adapters.admin import assembly
-from appliance.cli import starting, verbs
+from appliance.cli import starting, waiting
 from appliance.cli.arguments import parser
 from appliance.control import events
 from appliance.control.gateway import Gateway
-from appliance.launch import guard
+from appliance.launch import handover
 from appliance.model import backends, documents, fragments, measures, workloads
 from appliance.model.challenges import Challenge
 from appliance.model.histories import Entry, Fetch
@@ -267,6 +267,8 @@ OTHER_VALUES: Final[dict[str, Any]] = {
     "certificates.warn_days": 20,
     "acme.orders_per_hour": 20,
     "acme.preflight": False,
+    "acme.rehearsal": True,
+    "acme.rehearsal_directory": "https://staging.example.com/directory",
     "alerts.webhook": "https://alerts.example.com/hook",
     "alerts.secret": "a secret",
     "alerts.command": "/usr/local/bin/alert --now",
@@ -309,8 +311,8 @@ def test_every_forbidden_network_is_listed() -> None:
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
     """The table has every code, and no other."""
-    known = {0, cli.EXIT_FAILED, verbs.EXIT_NOT_APPLIED, cli.EXIT_USAGE, verbs.EXIT_NOT_YET, guard.EXIT_FATAL, 130}
-    assert {int(row[0]) for row in rows(OPERATIONS, "Exit codes")} == known
+    of_verbs = {0, cli.EXIT_FAILED, cli.EXIT_USAGE, waiting.EXIT_NOT_APPLIED, waiting.EXIT_NOT_YET, 130}
+    assert {int(row[0]) for row in rows(OPERATIONS, "Exit codes")} == {*of_verbs, handover.EXIT_FATAL}
 
 
 def json_shown(text: str) -> list[Any]:
@@ -449,9 +451,9 @@ def test_the_systemd_unit_is_consistent() -> None:
     assert parser().parse_args(arguments).verb is starting.run
     assert (service["Restart"], service["KillMode"]) == ("on-failure", "mixed")
     assert service["RestartPreventExitStatus"] == str(cli.EXIT_USAGE)
-    programs = supervision.Programs([], [], [], {}, 1024, static.DRAIN_SECONDS, None)
+    programs = supervision.Programs([], [], {}, 1024, static.DRAIN_SECONDS, None)
     waits = re.findall(r"^stopwaitsecs=(\d+)$", supervision.text(programs, Path("/root-of-this-test")), re.MULTILINE)
-    assert int(service["TimeoutStopSec"]) > sum(map(int, waits)) + 10  # the guard has supervisord's own 10 s
+    assert int(service["TimeoutStopSec"]) > sum(map(int, waits))
 
 
 def test_the_zinit_unit_is_the_originals() -> None:

@@ -54,12 +54,12 @@ LINES: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     (
-        "fatal-guard",
+        "gateway",
         '{"time": "2026-11-22T22:51:09.1Z", "level": "error", "program": "traefik", "logger": "a", "message": "m"}',
         {
             "time": "2026-11-22T22:51:09.100Z",
             "level": "error",
-            "program": "fatal-guard",
+            "program": "gateway",
             "logger": "a",
             "message": "m",
             "about": "traefik",

@@ -1,9 +1,11 @@
 """The log relay: every program's lines, none mixed with another's, whatever becomes of where they go."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,11 +14,11 @@ from typing import Any, Final
 import pytest
 
 from appliance.kept_log import NAME, Tail
-from appliance.launch.log_relay import Sink
+from appliance.launch.log_relay import Relay, Sink
 from appliance.model import log_lines
 from tests.fakes import until
 
-PROGRAMS: Final = ("traefik", "gateway", "fatal-guard")
+PROGRAMS: Final = ("traefik", "gateway")
 
 
 class Relayed:
@@ -27,7 +29,8 @@ class Relayed:
         self.directory.mkdir(parents=True)
         for program in PROGRAMS:
             os.mkfifo(self.pipe(program), 0o600)
-        argv = [sys.executable, "-P", "-m", "appliance", "log-relay", "--root", str(root), *options]
+        argv = [sys.executable, "-P", "-m", "appliance.launch.log_relay", str(self.directory)]
+        argv += [*(str(self.pipe(program)) for program in PROGRAMS), *options]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.PIPE)
 
     def pipe(self, program: str) -> Path:
@@ -79,19 +82,80 @@ def relayed(start: MakeRelayed) -> Relayed:
     return start()
 
 
-def test_programs_are_told_apart_and_parts_of_lines_are_not_mixed(relayed: Relayed) -> None:
-    """Two programs write halves of lines in turn; each line comes out whole, with who wrote it."""
-    traefik, gateway = relayed.open("traefik"), relayed.open("gateway")
+class Relaying:
+    """A relay in this process, where time passes only when it is told to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now = 1000.0
+        self.lines: list[tuple[str, str]] = []
+        self._pipes = {program: directory / program for program in PROGRAMS}
+        for path in self._pipes.values():
+            os.mkfifo(path, 0o600)
+        main, self._end = os.pipe()
+        relay = Relay(main, self._pipes, [self._take], clock=lambda: self.now)
+        self._ends = [os.open(path, os.O_WRONLY) for path in self._pipes.values()]
+        self._thread = threading.Thread(target=relay.run)
+        self._thread.start()
+        self._main, self._relay = main, relay
+
+    def say(self, program: str, text: str) -> None:
+        """Write, and return once the relay has read it."""
+        descriptor = self._ends[PROGRAMS.index(program)]
+        os.write(descriptor, text.encode())
+        until(lambda: fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4) == b"\0" * 4)
+
+    def end(self) -> list[tuple[str, str]]:
+        os.close(self._end)
+        self._thread.join(10)
+        self._relay.close()
+        for descriptor in (self._main, *self._ends):
+            os.close(descriptor)
+        return self.lines
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        self.lines.append((line["program"], line["message"]))
+
+
+def test_parts_of_lines_are_not_mixed(tmp_path: Path) -> None:
+    """Two programs write parts of lines in turn, one of them long after the other began; each line comes out whole."""
+    relaying = Relaying(tmp_path)
     for piece in ('{"level":"info",', '"message":"from', ' Traefik"}\n'):
-        os.write(traefik, piece.encode())
-        os.write(gateway, piece.replace("Traefik", "us").encode())
-    relayed.say("fatal-guard", "plain words\n")
+        relaying.say("traefik", piece)
+        relaying.now += 0.6
+        relaying.say("gateway", piece.replace("Traefik", "us"))
+    relaying.say("traefik", '"a part that')
+    relaying.now += 0.6
+    for _ in range(3):
+        relaying.say("gateway", "busy\n")
+    relaying.say("traefik", ' goes on"\n')
+    assert relaying.end() == [
+        *[("traefik", "from Traefik"), ("gateway", "from us")],
+        *[("gateway", "busy")] * 3,
+        ("traefik", '"a part that goes on"'),
+    ]
+
+
+def test_a_part_is_passed_on_by_the_silence_of_its_own_program(tmp_path: Path) -> None:
+    """However much others say meanwhile."""
+    relaying = Relaying(tmp_path)
+    relaying.say("traefik", "are you sure? ")
+    relaying.say("gateway", "busy\n")
+    relaying.now += 1.1
+    relaying.say("gateway", "busy\n")
+    until(lambda: ("traefik", "are you sure? ") in relaying.lines)
+    assert len(relaying.end()) == 3
+
+
+def test_programs_are_told_apart(relayed: Relayed) -> None:
+    relayed.say("traefik", '{"level":"info","message":"from Traefik"}\n')
+    relayed.say("gateway", '{"level":"info","message":"from us"}\n')
+    relayed.say("gateway", "plain words\n")
     assert relayed.process.stdin is not None
     relayed.process.stdin.write(b"2026-11-22 23:51:09,123 WARN received SIGTERM\n")
     lines = relayed.end()
     assert sorted((line["program"], line["level"], line["message"]) for line in lines) == [
-        ("fatal-guard", "info", "plain words"),
         ("gateway", "info", "from us"),
+        ("gateway", "info", "plain words"),
         ("supervisord", "warning", "received SIGTERM"),
         ("traefik", "info", "from Traefik"),
     ]

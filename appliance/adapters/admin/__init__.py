@@ -11,10 +11,15 @@ pages         the dashboard's files (in page/), and how browsers are kept to the
 browsers      what browsers may do over the unix socket
 connections   HTTP connections that cannot be held open for nothing
 server        a listening socket and the thread that serves it
+left_out      what of the libraries is not loaded
 """
 
-from appliance.adapters.admin.assembly import application
-from appliance.adapters.admin.callers import Tokens
-from appliance.adapters.admin.server import AdminApi, tcp, unix
+from appliance.adapters.admin.left_out import leave_out
+
+leave_out()
+
+from appliance.adapters.admin.assembly import application  # noqa: E402
+from appliance.adapters.admin.callers import Tokens  # noqa: E402
+from appliance.adapters.admin.server import AdminApi, tcp, unix  # noqa: E402
 
 __all__ = ["AdminApi", "Tokens", "application", "tcp", "unix"]

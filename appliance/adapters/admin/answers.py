@@ -21,7 +21,7 @@ Id = Annotated[str, Field(description="workload id")]
 class Answer(BaseModel):
     """An answer has the keys it is documented with, and no others."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Problem(Answer):

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -37,7 +36,7 @@ def rooms(gateway: Gateway) -> FastAPI:
         lifespan=_lifespan,
         redirect_slashes=False,
     )
-    openapi.add(app, metadata.version("gateway-appliance"))
+    openapi.add(app)
     problems.add(app)
     for room in _ROOMS:
         room.add(app, gateway)

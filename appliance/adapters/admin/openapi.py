@@ -1,20 +1,26 @@
 """The OpenAPI document: FastAPI's, with the parts that are the same for every route.
 
-`documented(...)` is what a route says of itself; `add` puts the shapes of problems and documents beside the answers'.
+`documented(...)` is what a route says of itself; `add` puts the shapes of answers, problems and documents in. They take
+some megabytes and serve the document only, so nothing is made of them before somebody asks for it.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from appliance.adapters.admin import problems
 from appliance.adapters.admin.answers import Problem
 from appliance.adapters.admin.documents import PlanDocument, WorkloadDocument
 
 _REFERENCE = "#/components/schemas/{model}"
+_SHAPE: Final = "x-shape"
+"""Where a response holds the number of its shape in `_SHAPES`, until the document is made."""
+_SHAPES: Final[list[Any]] = []
 _ALWAYS = (401, 413, 429, 500, 503)
 _MEANINGS: Mapping[int, str] = {
     401: "no valid token",
@@ -43,7 +49,9 @@ def documented(
 ) -> dict[str, Any]:
     """The part of a route's decorator that tells its answers: the usual one's shape, and the errors there can be."""
     described = {name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()}
-    usual: dict[str, Any] = {"model": answer, "description": "done"} | ({"headers": described} if described else {})
+    usual: dict[str, Any] = {_SHAPE: len(_SHAPES), "description": "done"}
+    _SHAPES.append(answer)
+    usual |= {"headers": described} if described else {}
     return {"response_model": None, "responses": {status: usual} | errors(*statuses)}
 
 
@@ -65,14 +73,15 @@ def body(model: str) -> dict[str, Any]:
     return {"openapi_extra": {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}}
 
 
-def add(app: FastAPI, version: str) -> None:
+def add(app: FastAPI) -> None:
     """Make `app.openapi()` the whole document; it is made once, when somebody asks."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
+            version = metadata.version("gateway-appliance")
             found = get_openapi(title=app.title, version=version, description=_DESCRIPTION, routes=app.routes)
             components = found.setdefault("components", {})
-            components.setdefault("schemas", {}).update(_shapes())
+            components.setdefault("schemas", {}).update(_of_answers(found) | _of_documents())
             components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             found["security"] = [{"token": []}]
             app.openapi_schema = found
@@ -81,7 +90,27 @@ def add(app: FastAPI, version: str) -> None:
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _shapes() -> dict[str, Any]:
+def _of_answers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Put its shape into each response of the document; the shapes that these refer to."""
+    responses = list(_shaped(document))
+    numbers = {response[_SHAPE] for response in responses}
+    wanted: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (number, "serialization", TypeAdapter(_SHAPES[number])) for number in numbers
+    ]
+    shapes, found = TypeAdapter.json_schemas(wanted, ref_template=_REFERENCE)
+    for response in responses:
+        response["content"] = {"application/json": {"schema": shapes[response.pop(_SHAPE), "serialization"]}}
+    return dict(found["$defs"])
+
+
+def _shaped(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The responses of a document that have a shape to come."""
+    operations = (operation for path in document["paths"].values() for operation in path.values())
+    for operation in operations:
+        yield from (response for response in operation["responses"].values() if _SHAPE in response)
+
+
+def _of_documents() -> dict[str, Any]:
     found: dict[str, Any] = {}
     kinds: dict[str, Any] = {"Problem": Problem, "PlanDocument": PlanDocument, "WorkloadDocument": WorkloadDocument}
     for name, kind in kinds.items():

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from appliance.adapters.admin import connections
 from appliance.adapters.admin.connections import Room
@@ -36,8 +37,8 @@ class AdminApi:
     def __init__(self, app: ASGIApp, listen: Listen, room: Room, path: Path | None = None) -> None:
         self._listen = listen
         self._path = path
-        self._server = uvicorn.Server(
-            uvicorn.Config(
+        self._server = Server(
+            Config(
                 app,
                 http=connections.within(room),
                 ws="none",

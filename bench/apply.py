@@ -26,6 +26,7 @@ from tests.peers.unbound import Unbound
 
 _FEW, _SOME, _MANY = 100, 1_000, 10_000
 _CHANGES = 5
+_STARTS = 3
 _AT_REST_SECONDS, _AT_REST_TIMES = 10.0, 2
 _BURST, _LARGE_BURST = 100, 500
 _FIRST_ANSWER_SECONDS = {_FEW: 0.250, _SOME: 0.500}
@@ -134,14 +135,16 @@ def _ours(size: int, verdicts: Verdicts, scratch: Path, ca: Pebble, backend: str
         figures = _figures(side, size, served, is_burst=size <= _SOME)
         if size == _MANY:
             _judge_large_burst(side, verdicts)
-            side.stop()
-            again, all_again = side.start()
-            memory = max(memory, side.most_memory_bytes() / 1e6)
             told = f"all served after {served:.1f}"
             verdicts.at_most(f"{size}: s from the first start to ready", ready, _READY_SECONDS, told)
-            told = f"all served after {all_again:.1f}"
-            verdicts.at_most(f"{size}: s from the next start to ready", again, _READY_SECONDS, told)
-            verdicts.at_most(f"{size}: MB of memory at most", memory, _MOST_MEMORY_MB, "of both starts")
+            again = list[float]()
+            for _ in range(_STARTS):
+                side.stop()
+                again.append(side.start()[0])
+                memory = max(memory, side.most_memory_bytes() / 1e6)
+            told = f"median of {_shown(again)}"
+            verdicts.at_most(f"{size}: s from a later start to ready", statistics.median(again), _READY_SECONDS, told)
+            verdicts.at_most(f"{size}: MB of memory at most", memory, _MOST_MEMORY_MB, "of all starts")
         return figures
     finally:
         side.kill()

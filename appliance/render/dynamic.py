@@ -20,6 +20,8 @@ import yaml
 from appliance.model.admission import Route
 from appliance.render import balancing, middlewares
 
+ENTRY_POINT_HTTP = "web"
+ENTRY_POINT_HTTPS = "web-secure"
 HTTP_RESOLVER = "resolver"
 DNS_RESOLVER = "dnsresolver"
 
@@ -103,9 +105,14 @@ def http_router(route: Route) -> dict[str, Any]:
 
 
 def tcp_router(route: Route) -> dict[str, Any]:
-    """A TCP router that passes TLS through."""
+    """A TCP router that passes TLS through.
+
+    On one entry point: Traefik builds the service of a TCP router anew for each of them, and tells the results of
+    health checks to the one that it built last, which need not be the one that has the connections.
+    """
     rule, used = f"HostSNI(`{safe(route.host)}`)", _using(middlewares.tcp(route))
-    return {"rule": rule, "service": route.id, **used, "tls": {"passthrough": True}}
+    points = [ENTRY_POINT_HTTPS]
+    return {"entryPoints": points, "rule": rule, "service": route.id, **used, "tls": {"passthrough": True}}
 
 
 def _using(found: middlewares.Middlewares) -> dict[str, list[str]]:

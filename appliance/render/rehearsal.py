@@ -13,8 +13,7 @@ from typing import Any
 
 from appliance.model.issuance import WILDCARD
 from appliance.render import dynamic, static
-from appliance.render.dynamic import DNS_RESOLVER, HTTP_RESOLVER
-from appliance.render.static import ENTRY_POINT_HTTP
+from appliance.render.dynamic import DNS_RESOLVER, ENTRY_POINT_HTTP, HTTP_RESOLVER
 from appliance.settings import Settings
 
 FILE = "~rehearsal.yaml"

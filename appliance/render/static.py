@@ -10,11 +10,9 @@ from typing import Any
 import yaml
 
 from appliance.layout import Root
-from appliance.render.dynamic import DNS_RESOLVER, HTTP_RESOLVER
+from appliance.render.dynamic import DNS_RESOLVER, ENTRY_POINT_HTTP, ENTRY_POINT_HTTPS, HTTP_RESOLVER
 from appliance.settings import Acme, Settings
 
-ENTRY_POINT_HTTP = "web"
-ENTRY_POINT_HTTPS = "web-secure"
 DRAIN_SECONDS = 10
 """How long Traefik lets open requests finish when it stops."""
 THROTTLE = "50ms"

@@ -12,8 +12,7 @@ from typing import Any
 
 from appliance.model.fragments import Complaint, Fragment
 from appliance.render import dynamic
-from appliance.render.dynamic import Decision
-from appliance.render.static import ENTRY_POINT_HTTP, ENTRY_POINT_HTTPS
+from appliance.render.dynamic import ENTRY_POINT_HTTP, ENTRY_POINT_HTTPS, Decision
 
 API = "traefik"
 ENTRY_POINTS = (ENTRY_POINT_HTTP, ENTRY_POINT_HTTPS, "metrics", API)

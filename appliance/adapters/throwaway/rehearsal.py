@@ -24,8 +24,7 @@ from appliance.model.certificate_stores import Store
 from appliance.model.errors import Unavailable
 from appliance.model.log_lines import TRAEFIK, Lines
 from appliance.render import rehearsal as texts
-from appliance.render.dynamic import DNS_RESOLVER, HTTP_RESOLVER
-from appliance.render.static import ENTRY_POINT_HTTP
+from appliance.render.dynamic import DNS_RESOLVER, ENTRY_POINT_HTTP, HTTP_RESOLVER
 from appliance.settings import Settings
 from appliance.state_files import StateFile
 

@@ -280,6 +280,7 @@ class FakeAuthority:
         return Counters(
             queries=self.queries,
             rate_limited={"dropped": 0, "slipped": 0},
+            overflowed=0,
             seconds={"udp": 3.0, "tcp": 0.0},
             timed={"udp": 2, "tcp": 0},
             slowest_seconds={"udp": 2.0, "tcp": 0.0},

@@ -22,6 +22,7 @@ from appliance.model.errors import Unavailable
 from appliance.model.flows import FlowReading
 from appliance.model.fragments import Surroundings
 from appliance.model.standings import CertificateState, State, WorkloadView
+from appliance.model.steps import Steps, at_once
 from appliance.model.traffic import Endpoint, Scrape
 from appliance.model.workloads import Workload
 from tests.fakes import (
@@ -98,12 +99,14 @@ class Plane:
         self.trial = FakeTrial()
         self.route_trial = FakeTrial()
         self.failures: list[BaseException] = []
+        self.steps: Steps = at_once
         self.usage: Usage | None = None
         self.described: dict[str, Any] = {
             "version": "1",
             "root": "/srv",
             "config": "/etc/gateway.yaml",
             "settings_problem": None,
+            "is_restarting": False,
             "public": {"ipv4": "203.0.113.10"},
             "zones": [],
         }
@@ -142,6 +145,7 @@ class Plane:
             gateway=self._rules(),
             additions=self.fragments,
             events=self.events,
+            steps=self.steps,
         )
         self.gateway = Gateway(
             applier=self.applier,

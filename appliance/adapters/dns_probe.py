@@ -8,7 +8,8 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import dns.exception
 import dns.flags
@@ -17,23 +18,38 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
+from appliance.control.ports import Load
+
 _SECONDS = 1.0
-_TRIES = 3
-"""Over UDP an answer may be left out: a flood from this very host uses up what its network is entitled to."""
+_TRIES = 10
+"""Over UDP a question or its answer may be lost, under a flood most are; whichever answer comes is one."""
+_TCP_SECONDS = 2.5
+"""A segment that a flood has crowded out is sent again after a second (RFC 6298 §2)."""
 _FRESH_SECONDS = 1.0
+_NOTHING = Load(0, 0)
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked at, not listened on
 
 
-class DnsProbe:
-    """`bound`: the addresses and ports listened on; `zones`: the apexes of the zones served."""
+class Look(NamedTuple):
+    """What was found: sentences for the operator. A problem makes the appliance unhealthy, a notice does not."""
 
-    def __init__(self, bound: Callable[[], Sequence[tuple[str, int]]], zones: Callable[[], Sequence[str]]) -> None:
-        self._bound = bound
+    problems: list[str]
+    notices: list[str]
+
+
+class DnsProbe:
+    """`loads`: what came so far to each address and port listened on; `zones`: the apexes of the zones served.
+
+    An authority that is flooded is not ill, even if the probe drowns: who restarts what is ill would help the flood.
+    """
+
+    def __init__(self, loads: Callable[[], Mapping[tuple[str, int], Load]], zones: Callable[[], Sequence[str]]) -> None:
+        self._loads = loads
         self._zones = zones
         self._lock = threading.Lock()
-        self._asked: tuple[float, list[str]] | None = None
+        self._asked: tuple[float, Look] | None = None
 
-    def problems(self) -> list[str]:
+    def look(self) -> Look:
         """What is wrong, a sentence for each address and transport that does not answer; not older than a second."""
         with self._lock:
             if self._asked is None or time.monotonic() - self._asked[0] > _FRESH_SECONDS:
@@ -41,20 +57,34 @@ class DnsProbe:
                 self._asked = (time.monotonic(), found)
             return self._asked[1]
 
-    def _ask(self) -> list[str]:
+    def _ask(self) -> Look:
         apex = next(iter(self._zones()), None)
-        bound = list(self._bound())
+        found = Look([], [])
+        bound = list(self._loads())
         if not bound:
-            return ["the DNS authority does not listen"]
-        found: list[str] = []
+            found.problems.append("the DNS authority does not listen")
         for address, port in bound:
             if address == "::" and not _has_ipv6():
                 continue
             where = (_EVERYWHERE.get(address, address), port)
-            for transport, does_answer in (("UDP", _answers_over_udp), ("TCP", _answers_over_tcp)):
-                if not does_answer(apex, where):
-                    found.append(f"the DNS authority does not answer over {transport} at {address} port {port}")
+            before = self._loads().get((address, port), _NOTHING)
+            if not _answers_over_udp(apex, where):
+                self._explain(address, port, before, found)
+            if not _answers_over_tcp(apex, where):
+                found.problems.append(f"the DNS authority does not answer over TCP at {address} port {port}")
         return found
+
+    def _explain(self, address: str, port: int, before: Load, found: Look) -> None:
+        """Why there was no answer over UDP: it is flooded when it took questions and left others out meanwhile."""
+        now = self._loads().get((address, port), _NOTHING)
+        left_out = now.left_out - before.left_out
+        if now.taken > before.taken and left_out > 0:
+            found.notices.append(
+                f"more questions come over UDP at {address} port {port} than the DNS authority answers: "
+                f"{left_out} were left out within {_SECONDS:g} s"
+            )
+        else:
+            found.problems.append(f"the DNS authority does not answer over UDP at {address} port {port}")
 
 
 def _has_ipv6() -> bool:
@@ -66,17 +96,19 @@ def _has_ipv6() -> bool:
 
 
 def _answers_over_udp(apex: str | None, where: tuple[str, int]) -> bool:
-    for _ in range(_TRIES):
-        with contextlib.suppress(OSError, dns.exception.DNSException):
-            question = _question(apex)
-            answer = dns.query.udp(question, where[0], port=where[1], timeout=_SECONDS / _TRIES)
-            return bool(answer.flags & dns.flags.TC) or _is_right(apex, answer)
+    question = _question(apex)
+    with socket.socket(socket.AF_INET6 if ":" in where[0] else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        for _ in range(_TRIES):
+            with contextlib.suppress(OSError, dns.exception.DNSException):
+                answer = dns.query.udp(question, where[0], port=where[1], timeout=_SECONDS / _TRIES, sock=sock)
+                return bool(answer.flags & dns.flags.TC) or _is_right(apex, answer)
     return False
 
 
 def _answers_over_tcp(apex: str | None, where: tuple[str, int]) -> bool:
     with contextlib.suppress(OSError, dns.exception.DNSException):
-        return _is_right(apex, dns.query.tcp(_question(apex), where[0], port=where[1], timeout=_SECONDS))
+        return _is_right(apex, dns.query.tcp(_question(apex), where[0], port=where[1], timeout=_TCP_SECONDS))
     return False
 
 

@@ -1,7 +1,7 @@
 """Address look-ups through the configured resolvers (dnspython). Keeps `control.ports.Lookups`."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dns.exception
 import dns.nameserver
@@ -15,9 +15,11 @@ _TYPES = ("A", "AAAA")
 
 
 class ResolverLookups:
-    """Asks these recursive resolvers (address, port), or the system's when there are none. Nothing is cached here."""
+    """Asks the recursive resolvers (address, port) that `resolvers()` gives for each look-up anew, or the system's when
+    there are none. Nothing is cached here.
+    """
 
-    def __init__(self, resolvers: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, resolvers: Callable[[], Sequence[tuple[str, int]]]) -> None:
         self._resolvers = resolvers
 
     def addresses(self, host: str) -> frozenset[Address]:
@@ -34,9 +36,10 @@ class ResolverLookups:
         return frozenset(ipaddress.ip_address(address) for address in found)
 
     def _resolver(self) -> dns.resolver.Resolver:
-        resolver = dns.resolver.Resolver(configure=not self._resolvers)
-        if self._resolvers:
-            resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in self._resolvers]
+        configured = self._resolvers()
+        resolver = dns.resolver.Resolver(configure=not configured)
+        if configured:
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in configured]
         resolver.lifetime = _TIMEOUT_SECONDS
         resolver.search = []
         return resolver

@@ -79,7 +79,7 @@ def _lookups(loaded: "Settings") -> Any:
     from appliance.adapters.lookups import ResolverLookups
     from appliance.settings import meaning
 
-    return ResolverLookups(meaning.resolvers(loaded))
+    return ResolverLookups(lambda: meaning.resolvers(loaded))
 
 
 def _files(path: Path) -> tuple[list[Path], bool]:

@@ -34,6 +34,7 @@ from appliance.model.issuance import WILDCARD
 from appliance.model.measures import Family
 from appliance.model.register import Register
 from appliance.model.standings import WorkloadView
+from appliance.model.steps import Steps
 from appliance.model.workloads import Workload
 
 log = logs.logger(__name__)
@@ -60,17 +61,19 @@ class Applier:
         issuance: Issuance,
         trial: Trial,
         gateway: Gateway,
+        steps: Steps,
         additions: Additions | None = None,
         events: Events | None = None,
     ) -> None:
         self._watch = watch
         self._traffic = traffic
         self._issuance = issuance
-        self._routes = Routes(files, additions)
-        self._register = Register(gateway)
+        self._steps = steps
+        self._routes = Routes(files, additions, steps)
+        self._register = Register(gateway, steps=steps)
         self._accepted = AcceptedVersions(accepted, self._register)
         self._decisions = Decisions(self._register, self._routes, issuance)
-        self._confirmation = Confirmation(proxy)
+        self._confirmation = Confirmation(proxy, steps=steps)
         self._changed = threading.Condition()
         self.board = Board(self._changed, self._register, self._confirmation, self._decisions.withheld)
         self._chronicle = Chronicle(events or Events())
@@ -283,7 +286,7 @@ class Applier:
         hosts |= {subject for subject in subjects if not subject.startswith(WILDCARD)}
         self._issuance.follow(subjects)
         with self._changed:
-            decisions = {identity: self._decisions.decide(identity) for identity in touched}
+            decisions = {identity: self._decisions.decide(identity) for identity in self._steps(touched)}
         self._watch.watch(hosts, self._register.gateway.addresses)
         self._traffic.follow(routes, existing, touched)
         with logs.on_behalf_of(*logs.askers(touched)):

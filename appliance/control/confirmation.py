@@ -14,6 +14,7 @@ from appliance import logs
 from appliance.control.ports import Proxy
 from appliance.model.errors import Unavailable
 from appliance.model.standings import Standing, State
+from appliance.model.steps import Steps, at_once
 from appliance.render.expectations import Expectation, parent_name, rejection
 
 log = logs.logger(__name__)
@@ -60,9 +61,10 @@ class Confirmation:
     `clock` gives seconds that only rise.
     """
 
-    def __init__(self, proxy: Proxy, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, proxy: Proxy, clock: Callable[[], float] = time.monotonic, *, steps: Steps = at_once) -> None:
         self._proxy = proxy
         self._clock = clock
+        self._steps = steps
         self._expected: dict[str, Expectation] = {}
         self._standings: dict[str, Standing] = {}
         self._open: set[str] = set()
@@ -90,7 +92,7 @@ class Confirmation:
         """Expect these routes anew, written together, and those that are None no longer."""
         self._expectations += 1
         now = self._clock()
-        for identity, expectation in changes.items():
+        for identity, expectation in self._steps(changes.items()):
             before = self._expected.pop(identity, None)
             self._standings.pop(identity, None)
             self._close(identity)
@@ -183,7 +185,7 @@ class Confirmation:
         services = {protocol: self._proxy.services(protocol) for protocol in protocols}
         routers = {protocol: self._proxy.routers(protocol) for protocol in protocols}
         found: dict[str, _Found] = {}
-        for identity, expected in questions.items():
+        for identity, expected in self._steps(questions.items()):
             known = routers[expected.protocol]
             router = known.get(expected.router_name)
             above = parent_name(router) if router else None
@@ -218,7 +220,8 @@ class Confirmation:
     def _note_answers(
         self, questions: Mapping[str, Expectation], found: Mapping[str, _Found], *, has_left: bool
     ) -> Answers:
-        standings = {identity: _judge(expected, *found[identity]) for identity, expected in questions.items()}
+        through = self._steps(questions.items())
+        standings = {identity: _judge(expected, *found[identity]) for identity, expected in through}
         news = {identity: it for identity, it in standings.items() if it != self._standings.get(identity)}
         for identity, standing in news.items():
             self._standings[identity] = standing

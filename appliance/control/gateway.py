@@ -253,10 +253,13 @@ class Gateway:
         if (disagreed := self._applier.board.disagreement()) > 0:
             problems.append(f"Traefik does not have {disagreed} route(s) as they were written: its log says why")
         problems += described.get("dns_problems", [])
+        if described.pop("is_restarting"):
+            problems.append("the control plane restarts for its new settings, within seconds")
         if described["public"] is None:
             problems.append(f"this host is no gateway yet: write a `public` section into {described['config']}")
         troubles = (self._applier.trouble(), self._challenges.trouble())
         notices += [trouble for trouble in troubles if trouble is not None]
+        notices += described.get("dns_notices", [])
         if described["settings_problem"]:
             notices.append(f"the settings file is not taken over: {described['settings_problem']}")
         if described.get("bus_problem"):

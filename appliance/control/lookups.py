@@ -61,6 +61,12 @@ class Watch:
             self._wanted = wanted
             self._wake.notify()
 
+    def ask_anew(self) -> None:
+        """Ask for every host again, at once: somebody else answers now. What is known stays until they have."""
+        with self._wake:
+            self._askings.begin_anew()
+            self._wake.notify()
+
     def known(self) -> Resolutions:
         """What is known now; a host that was not looked up yet is missing."""
         with self._wake:

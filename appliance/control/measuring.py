@@ -50,6 +50,7 @@ def dns(counters: Counters) -> Iterable[Family]:
         ),
     )
     yield by_label("gateway_dns_rate_limited_total", "action", counters.rate_limited)
+    yield single("gateway_dns_overflowed_total", counters.overflowed)
     yield Family(
         "gateway_dns_latency_seconds",
         tuple(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from appliance.model.admission import Desired
 from appliance.model.backends import Address
@@ -25,6 +25,8 @@ class Counters:
     """(query type, rcode, transport) -> answers given."""
     rate_limited: Mapping[str, int]
     """`dropped` without an answer, and `slipped`: answered with TC=1 to bring real clients to TCP."""
+    overflowed: int
+    """Datagrams lost because more came than were taken: the kernel had no room to keep them."""
     seconds: Mapping[str, float]
     """Transport -> seconds between arrival in this process and departure, summed over all questions."""
     timed: Mapping[str, int]
@@ -42,12 +44,22 @@ class Counters:
                 for (qtype, rcode, transport), count in sorted(self.queries.items())
             ],
             "rate_limited": dict(self.rate_limited),
+            "overflowed": self.overflowed,
             "latency": {
                 transport: {"mean": seconds / max(1, self.timed[transport]), "slowest": self.slowest_seconds[transport]}
                 for transport, seconds in self.seconds.items()
             },
             "rrsets": self.rrsets,
         }
+
+
+class Load(NamedTuple):
+    """What came over UDP to one address of the authority since its start."""
+
+    taken: int
+    """Questions that were taken, whatever became of them."""
+    left_out: int
+    """Questions left without an answer: the client had had its share, or there was no room."""
 
 
 class Authority(Protocol):

@@ -12,6 +12,7 @@ from appliance import logs
 from appliance.control.ports import Additions, RouteFiles
 from appliance.model import plans
 from appliance.model.errors import Unavailable
+from appliance.model.steps import Steps, at_once
 from appliance.render import dynamic, layouts
 from appliance.render.dynamic import Decision
 from appliance.render.expectations import Expectation, expectation
@@ -29,11 +30,12 @@ class Routes:
     `additions` are wanted there beside them, and written along.
     """
 
-    def __init__(self, files: RouteFiles, additions: Additions | None = None) -> None:
+    def __init__(self, files: RouteFiles, additions: Additions | None = None, steps: Steps = at_once) -> None:
         self._files = files
         self._additions = additions
+        self._steps = steps
         self._added: Mapping[str, str] = {}
-        self._layout: Layout = Documented()
+        self._layout: Layout = Documented(steps)
         self._decisions: dict[str, Decision] = {}
         self._wanted: dict[str, str] = {}
         self._on_disk: dict[str, str] | None = None
@@ -87,14 +89,15 @@ class Routes:
 
     def write(self, changes: Mapping[str, Decision | None]) -> dict[str, Expectation | None]:
         """Carry decisions out (None: no route). What Traefik must report for each new one; None: nothing any more."""
-        fresh = {identity: decision for identity, decision in changes.items() if self._differs(identity, decision)}
+        through = self._steps
+        fresh = {it: decision for it, decision in through(changes.items()) if self._differs(it, decision)}
         for identity, decision in fresh.items():
             if decision is None:
                 self._decisions.pop(identity, None)
             else:
                 self._decisions[identity] = decision
         self._bring_about(self._want(self._lay_out(fresh)))
-        return {identity: expectation(decision) if decision else None for identity, decision in fresh.items()}
+        return {it: expectation(decision) if decision else None for it, decision in through(fresh.items())}
 
     def _bring_about(self, touched: set[str]) -> bool:
         """Make the directory hold what is wanted; `touched` names what may differ. Whether anything was written."""
@@ -118,7 +121,7 @@ class Routes:
 
     def _lay_out(self, fresh: Mapping[str, Decision | None]) -> Files:
         """The files that follow from new decisions; with a change of layout, all files of both."""
-        suitable = layouts.suitable(len(self._decisions), self._layout)
+        suitable = layouts.suitable(len(self._decisions), self._layout, self._steps)
         if suitable is self._layout:
             return self._layout.update(fresh) if fresh else {}
         log.info("layout of the routes changes", to=type(suitable).__name__.lower(), routes=len(self._decisions))

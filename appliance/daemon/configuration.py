@@ -30,6 +30,8 @@ class Configuration:
         """What is in force."""
         self.problem: str | None = None
         """Why the file as it is now is not in force; None when it is."""
+        self.is_restart_due = False
+        """Whether something was changed that is read at the start only."""
         self._is_look_due = False
 
     def touched(self) -> None:
@@ -58,6 +60,8 @@ class Configuration:
         self.problem = None
         if fresh == self.settings:
             return None
+        # First the one and then the other: `status` looks at any time, and must not praise what is about to go away.
+        self.is_restart_due |= meaning.read_once(fresh) != meaning.read_once(self.settings)
         before, self.settings = self.settings, fresh
         return before
 

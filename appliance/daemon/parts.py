@@ -36,6 +36,7 @@ from appliance.control.gateway import Gateway
 from appliance.control.lookups import Watch
 from appliance.control.stores import CertificateStores
 from appliance.control.traffic import Traffic
+from appliance.control.yielding import Yielding
 from appliance.daemon import diagnosis
 from appliance.daemon.configuration import Configuration
 from appliance.daemon.issuing import Issuing
@@ -68,9 +69,10 @@ class Parts:
         """Who may call the admin API over TCP; None where nobody may."""
         self.tcp_trouble: str | None = None
         """Why the admin API is not served over TCP although it should be."""
-        self._proxy = TraefikApi(*settings.split_endpoint(loaded.traefik.api))
-        self._store = WorkloadFiles(root.workloads)
         self._build_authority(failed)
+        self._yielding = Yielding(self.dns.per_second)
+        self._proxy = TraefikApi(*settings.split_endpoint(loaded.traefik.api), self._yielding)
+        self._store = WorkloadFiles(root.workloads, self._yielding)
         self._build_routing()
         self.stores = self._certificate_stores()
         self.doctor = Doctor(self._examined)
@@ -103,11 +105,13 @@ class Parts:
         )
         store = ChallengeFiles(self._root.state / "challenges.json")
         self.challenges = Challenges(self.dns, store, time.time, self.events)
-        self._dns_probe = DnsProbe(lambda: self.dns.bound, self._apexes)
+        self._dns_probe = DnsProbe(self.dns.loads, self._apexes)
 
     def _build_routing(self) -> None:
-        root, loaded = self._root, self._configuration.settings
-        self.watch = Watch(ResolverLookups(meaning.resolvers(loaded)), self._on_moved_hosts)
+        root, configuration = self._root, self._configuration
+        loaded = configuration.settings
+        lookups = ResolverLookups(lambda: meaning.resolvers(configuration.settings))
+        self.watch = Watch(lookups, self._on_moved_hosts)
         self.traffic = Traffic(
             TraefikMetrics(*settings.split_endpoint(loaded.traefik.metrics)),
             KernelConnections(),
@@ -134,7 +138,7 @@ class Parts:
         )
         self.applier = Applier(
             workloads=self._store,
-            accepted=AcceptedFiles(root.accepted),
+            accepted=AcceptedFiles(root.accepted, self._yielding),
             files=ProxyFiles(root.proxy, root.staging, root.quarantine),
             proxy=self._proxy,
             watch=self.watch,
@@ -144,6 +148,7 @@ class Parts:
             gateway=self.rules(),
             additions=Together(self.fragments, self.issuing.rehearsals),
             events=self.events,
+            steps=self._yielding,
         )
 
     def _certificate_stores(self) -> CertificateStores:
@@ -190,14 +195,16 @@ class Parts:
 
     def describe(self) -> Mapping[str, Any]:
         """What `status` tells of this process, from `version` to `zones`."""
-        loaded = self._configuration.settings
+        loaded, dns = self._configuration.settings, self._dns_probe.look()
         return {
             "version": metadata.version("gateway-appliance"),
             "root": str(self._root.path),
             "config": str(self._configuration.path),
             "settings_problem": self._configuration.problem,
+            "is_restarting": self._configuration.is_restart_due,
             "bus_problem": self.bus_trouble(),
-            "dns_problems": self._dns_probe.problems(),
+            "dns_problems": dns.problems,
+            "dns_notices": dns.notices,
             "admin_problem": self.tcp_trouble or (self.tokens.trouble() if self.tokens else None),
             "public": loaded.public.model_dump(mode="json") if loaded.public else None,
             "zones": self._apexes(),

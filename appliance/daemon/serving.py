@@ -162,9 +162,29 @@ class Daemon:
             self._take_over(before, self._configuration.settings)
 
     def _take_over(self, before: Settings, fresh: Settings) -> None:
+        """Have changed settings in force: here and now, or after a restart and until then nothing of them."""
+        if self._configuration.is_restart_due:
+            self._make_way(fresh)
+        else:
+            self._follow(before, fresh)
+
+    def _make_way(self, fresh: Settings) -> None:
+        """End for a process that has these settings from its start.
+
+        Traefik has them before: a port it lets go may be wanted, and what it counted is still read where it was.
+        """
+        self._parts.events.publish("settings", {"state": "restart", "reason": ""})
+        self._parts.gateway.apply_static_configuration(static.text(fresh, self._root.path))
+        log.info("the control plane restarts for its new settings; traffic goes on")
+        self.end()
+
+    def _follow(self, before: Settings, fresh: Settings) -> None:
         """Make every part follow changed settings."""
         parts = self._parts
         parts.challenges.set_zones(meaning.zones(fresh))
+        parts.dns.configure(rate_limit=meaning.rate_limit(fresh), nsid=meaning.nsid(fresh))
+        if before.dns.resolvers != fresh.dns.resolvers:
+            parts.watch.ask_anew()
         parts.change_rules()
         parts.fragments.look()
         parts.doctor.soon()
@@ -172,9 +192,6 @@ class Daemon:
         parts.issuing.issuance.look()  # a Traefik that is being restarted would answer no challenge
         parts.events.publish("settings", {"state": "taken over", "reason": ""})
         log.info("settings taken over", config=str(self._configuration.path))
-        if meaning.read_once(before) != meaning.read_once(fresh):
-            log.info("the control plane restarts for its new settings; traffic goes on")
-            self.end()
 
 
 def serve(root: Root, find_config: Callable[[], Path], environment: Mapping[str, str]) -> int:

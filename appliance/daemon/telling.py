@@ -49,7 +49,7 @@ class Telling:
         )
         self.explainer = Explainer(
             board=board,
-            lookups=ResolverLookups(meaning.resolvers(configuration.settings)),
+            lookups=ResolverLookups(lambda: meaning.resolvers(configuration.settings)),
             proxy=proxy,
             issuance=issuance,
             probe=self._probe,

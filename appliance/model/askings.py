@@ -57,6 +57,8 @@ class Askings:
         self._lines: dict[bool, list[tuple[float, str]]] = {False: [], True: []}
         """By `is_slow`: a heap of (due, host). What has changed since it was put there is passed over."""
         self._under_way: dict[str, bool] = {}
+        self._outdated: set[str] = set()
+        """Of those under way: asked before `begin_anew`."""
         self._wrong = 0
 
     def want(self, hosts: Iterable[str]) -> set[str]:
@@ -70,6 +72,14 @@ class Askings:
             if host not in self._under_way:
                 heapq.heappush(self._lines[True], (0.0, host))
         return gone
+
+    def begin_anew(self) -> None:
+        """Ask for every host again at once, whatever came of it before; who is under way, as soon as that has ended."""
+        self._outdated = set(self._under_way)
+        for host, known in self._hosts.items():
+            known.due, known.unanswered = 0.0, 0
+            if host not in self._under_way:
+                heapq.heappush(self._lines[known.is_slow], (0.0, host))
 
     def take(self, now: float) -> str | None:
         """A host to ask for now, which is under way until it is `answered`; None: nobody, see `pause`."""
@@ -91,6 +101,8 @@ class Askings:
     def answered(self, host: str, outcome: Outcome, now: float) -> bool:
         """Note what came of asking. Whether the host is still wanted."""
         del self._under_way[host]
+        is_outdated = host in self._outdated
+        self._outdated.discard(host)
         known = self._hosts.get(host)
         if known is None:
             return False
@@ -102,7 +114,7 @@ class Askings:
             known.wrong_since = None
         elif outcome is Outcome.WRONG and known.wrong_since is None:
             known.wrong_since = now
-        known.due = now + self._interval(known, now)
+        known.due = now if is_outdated else now + self._interval(known, now)
         heapq.heappush(self._lines[known.is_slow], (known.due, host))
         return True
 

@@ -43,6 +43,9 @@ CATALOGUE: Mapping[str, Metric] = {
     "gateway_dns_rate_limited_total": Metric(
         Kind.COUNTER, "Questions over the rate limit: left without an answer, or told to come over TCP.", ("action",)
     ),
+    "gateway_dns_overflowed_total": Metric(
+        Kind.COUNTER, "Datagrams lost because more questions came than the authority could take."
+    ),
     "gateway_dns_latency_seconds": Metric(
         Kind.SUMMARY, "Time between arrival of a question and departure of its answer.", ("transport",)
     ),

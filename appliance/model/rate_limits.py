@@ -10,7 +10,7 @@ It knows packed addresses and no packets; the time is passed in.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -57,8 +57,14 @@ class Verdict(IntEnum):
     SLIP = 2
 
 
+_ANSWER, _DROP, _SLIP = Verdict
+
+
 class Limiter:
-    """Counts questions per prefix within the current second."""
+    """Counts questions per prefix within the current second.
+
+    Several threads may use one without a lock: what they do to it at the same moment costs or saves a count.
+    """
 
     def __init__(self, limit: RateLimit) -> None:
         self._per_second = limit.per_second
@@ -72,38 +78,32 @@ class Limiter:
     def tick(self, now: float) -> None:
         """Begin a new second when `now` (seconds, any clock that does not go back) lies in one."""
         second = int(now)
-        if second != self._second:
+        if second > self._second:  # another thread may have been here later, and be ahead
             self._second = second
             self._cells = bytearray(_CELLS)
             self._interval = self._slip and max(self._slip, self._limited // MOST_SLIPS_PER_SECOND)
             self._limited = 0
 
-    def judge(self, addresses: Iterable[bytes]) -> list[Verdict]:
+    def judge(self, addresses: Sequence[bytes]) -> list[Verdict]:
         """The verdict on a question from each of these packed addresses, all of one family."""
         cells, per_second = self._cells, self._per_second
+        octets = IPV4_PREFIX_OCTETS if addresses and len(addresses[0]) == 4 else IPV6_PREFIX_OCTETS
+        limited, interval = self._limited, self._interval
+        most = interval * MOST_SLIPS_PER_SECOND
         verdicts = []
         for address in addresses:
-            cell = hash(address[:IPV4_PREFIX_OCTETS] if len(address) == 4 else address[:IPV6_PREFIX_OCTETS]) & _MASK
+            cell = hash(address[:octets]) & _MASK
             count = cells[cell]
             if count < per_second:
                 cells[cell] = count + 1
-                verdicts.append(Verdict.ANSWER)
+                verdicts.append(_ANSWER)
+            elif self._exempt and self._is_exempt(address):
+                verdicts.append(_ANSWER)
             else:
-                verdicts.append(self._over(address))
+                limited += 1
+                verdicts.append(_DROP if not interval or limited % interval or limited > most else _SLIP)
+        self._limited = limited
         return verdicts
-
-    def _over(self, address: bytes) -> Verdict:
-        """The verdict on a question of a prefix that has had its share."""
-        if self._exempt and self._is_exempt(address):
-            return Verdict.ANSWER
-        self._limited += 1
-        if (
-            not self._interval
-            or self._limited % self._interval
-            or self._limited > self._interval * MOST_SLIPS_PER_SECOND
-        ):
-            return Verdict.DROP
-        return Verdict.SLIP
 
     def _is_exempt(self, address: bytes) -> bool:
         number = int.from_bytes(address, "big")

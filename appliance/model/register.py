@@ -15,6 +15,7 @@ from appliance.model import admission
 from appliance.model.admission import Desired, Gateway, Route
 from appliance.model.errors import Conflict, GatewayError, InvalidInput, Refused
 from appliance.model.resolution import Resolutions
+from appliance.model.steps import Steps, at_once
 from appliance.model.workloads import Workload
 
 
@@ -24,6 +25,8 @@ class Register:
 
     gateway: Gateway
     resolutions: Resolutions = field(default_factory=dict)
+    steps: Steps = at_once
+    """How it goes through many workloads."""
     desired: dict[str, Desired] = field(default_factory=dict)
     routes: dict[str, Route] = field(default_factory=dict)
     """By workload id: what is to be live, a last accepted version included."""
@@ -49,7 +52,7 @@ class Register:
 
     def restore(self, accepted: Mapping[str, Workload], present: Collection[str]) -> None:
         """Give the hosts to who had them last, of the workloads that are still `present`. Before the first `update`."""
-        for identity in sorted(accepted.keys() & set(present)):
+        for identity in self.steps(sorted(accepted.keys() & set(present))):
             try:
                 route = admission.route_of(accepted[identity], self.gateway, self.resolutions)
             except GatewayError:
@@ -59,7 +62,7 @@ class Register:
 
     def update(self, changes: Mapping[str, Desired | None]) -> set[str]:
         """Take new versions (None: gone) in; the ids whose route or refusal may have changed."""
-        for identity, desired in changes.items():
+        for identity, desired in self.steps(changes.items()):
             self._forget_dependence(identity)
             if identity in self._deleted:
                 self._deleted.discard(identity)
@@ -138,7 +141,7 @@ class Register:
         queue = sorted(identities, key=self._seniority)
         while queue:
             touched.update(queue)
-            for identity in queue:
+            for identity in self.steps(queue):
                 self._judge(identity)
             waiting = {identity for host in self._freed for identity in self._waiting.pop(host, ())}
             self._freed.clear()

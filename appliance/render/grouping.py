@@ -13,6 +13,7 @@ from typing import Any
 from appliance.model import prefixes
 from appliance.model.admission import Route
 from appliance.model.prefixes import Group
+from appliance.model.steps import Steps, at_once
 from appliance.render import balancing, dynamic, middlewares
 from appliance.render.dynamic import Decision
 
@@ -75,8 +76,9 @@ def section(protocol: str, whole: Members) -> str:
 class Grouped:
     """The HTTP routes of one gateway domain, or (`domain` None) of all FQDN proxies. Owned by one thread."""
 
-    def __init__(self, domain: str | None) -> None:
+    def __init__(self, domain: str | None, steps: Steps = at_once) -> None:
         self._domain = domain
+        self._steps = steps
         self._names: list[str] = []
         self._decisions: dict[str, Decision] = {}
         self._fresh: set[str] = set()
@@ -113,7 +115,7 @@ class Grouped:
         parent = f"_{self._domain or 'fqdn'}__{group.label}"  # no host has an underscore, no id starts with one
         decisions = [self._decisions[name] for name in group.names]
         above = Members(routers=_members({parent: _parent(self._domain, group, decisions)}))
-        return joined([above, *(members(decision, parent) for decision in decisions)])
+        return joined([above, *(members(decision, parent) for decision in self._steps(decisions))])
 
     def _name(self, route: Route) -> str:
         return route.host if self._domain is None else route.host.removesuffix(f".{self._domain}")

@@ -12,6 +12,7 @@ as long as it is there, and not one request falls between the two.
 from collections.abc import Mapping
 from typing import Protocol
 
+from appliance.model.steps import Steps, at_once
 from appliance.render import dynamic, grouping, middlewares
 from appliance.render.dynamic import Decision
 from appliance.render.grouping import Grouped, Members
@@ -43,13 +44,14 @@ class Layout(Protocol):
 class Documented:
     """One file a workload."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Steps = at_once) -> None:
+        self._steps = steps
         self._texts: dict[str, str] = {}
 
     def update(self, changes: Mapping[str, Decision | None]) -> Files:
         """One file for each change."""
         files: Files = {}
-        for identity, decision in changes.items():
+        for identity, decision in self._steps(changes.items()):
             fresh = dynamic.files(decision) if decision else {}
             own = (middlewares.users_file(identity), dynamic.file_name(identity))
             files.update((name, None) for name in own if self._texts.pop(name, None))
@@ -65,7 +67,8 @@ class Documented:
 class Tree:
     """One document for all workloads, grouped by prefix."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Steps = at_once) -> None:
+        self._steps = steps
         self._decisions: dict[str, Decision] = {}
         self._passed_through: dict[str, Members] = {}
         self._grouped: dict[str, Grouped] = {}
@@ -74,11 +77,11 @@ class Tree:
     def update(self, changes: Mapping[str, Decision | None]) -> Files:
         """The one document anew. Only the groups of changed workloads are rendered; the others' text is kept."""
         files: Files = {}
-        for identity in changes:  # first all of them, since one may take over what another one gives up
+        for identity in self._steps(changes):  # first all of them, since one may take over what another one gives up
             self._drop(identity)
             if self._users.pop(middlewares.users_file(identity), None):
                 files[middlewares.users_file(identity)] = None
-        for identity, decision in changes.items():
+        for identity, decision in self._steps(changes.items()):
             if decision is not None:
                 self._put(identity, decision)
         return files | self.files()
@@ -106,12 +109,12 @@ class Tree:
             return
         domain = route.domain or _FQDNS
         if domain not in self._grouped:
-            self._grouped[domain] = Grouped(route.domain)
+            self._grouped[domain] = Grouped(route.domain, self._steps)
         self._grouped[domain].put(decision)
 
 
-def suitable(count: int, current: Layout) -> Layout:
+def suitable(count: int, current: Layout, steps: Steps = at_once) -> Layout:
     """The layout for so many workloads: the current one as long as it will do, else an empty one of the other kind."""
     if isinstance(current, Tree):
-        return Documented() if count < DOCUMENTED_BELOW else current
-    return Tree() if count >= TREE_FROM else current
+        return Documented(steps) if count < DOCUMENTED_BELOW else current
+    return Tree(steps) if count >= TREE_FROM else current

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -58,13 +58,36 @@ def _overlaid(values: dict[str, Any], environment: Mapping[str, str]) -> dict[st
         if not variable.startswith(_ENVIRONMENT_PREFIX):
             continue
         *sections, key = variable.removeprefix(_ENVIRONMENT_PREFIX).lower().split("__")
-        section = values
-        for name in sections:
-            inner = section.get(name)
-            section[name] = dict(inner) if isinstance(inner, dict) else {}
-            section = section[name]
-        section[key] = _from_environment(text)
+        section: dict[str, Any] | None = values
+        for depth, name in enumerate(sections):
+            section = None if section is None else _inner(section, name, sections[:depth])
+        if section is not None:
+            section[key] = _from_environment(text)
     return values
+
+
+def _inner(section: dict[str, Any], name: str, path: list[str]) -> dict[str, Any] | None:
+    """What is below `name` in a section, for a variable to write into.
+
+    None: it is switched off, and stays so; or it is no section, which whoever checks the whole will say.
+    """
+    inner = section.get(name)
+    if inner is None:
+        if name in section and _is_on_by_itself(path, name):
+            return None
+        inner = {}
+    if not isinstance(inner, dict):
+        return None
+    made: dict[str, Any] = dict(inner)
+    section[name] = made
+    return made
+
+
+def _is_on_by_itself(path: list[str], name: str) -> bool:
+    """Whether null means "off" for this section, and not just that nothing is said."""
+    model = _model_at(path)
+    field = model.model_fields.get(name) if model else None
+    return field is not None and field.default is not None and type(None) in get_args(field.annotation)
 
 
 def _from_environment(text: str) -> Any:
@@ -86,9 +109,15 @@ def _fault(item: Any) -> str:
 
 
 def _known_keys(path: list[str]) -> list[str]:
-    model: type[BaseModel] = Settings
+    model = _model_at(path)
+    return list(model.model_fields) if model else []
+
+
+def _model_at(path: list[str]) -> type[BaseModel] | None:
+    """The section that these keys lead to; None: there is no such section."""
+    model: type[BaseModel] | None = Settings
     for part in path:
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
-    return list(model.model_fields)
+        field = model.model_fields.get(part) if model else None
+        candidates = (field.annotation, *get_args(field.annotation)) if field else ()
+        model = next((item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), None)
+    return model

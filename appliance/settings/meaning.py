@@ -79,7 +79,7 @@ def read_once(loaded: Settings) -> tuple[object, ...]:
     """The settings that are read at the start only: a change restarts the control plane, which costs no traffic."""
     dns = loaded.dns
     inner = (loaded.challenge, loaded.admin, loaded.zbus, loaded.broker, loaded.traefik)
-    return (dns.listen, dns.rate_limit, dns.resolvers, dns.nsid, *inner)
+    return (dns.listen, *inner)
 
 
 def _name_server(text: str) -> tuple[str, int]:

@@ -15,6 +15,13 @@ AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 MakeStack = Callable[..., Stack]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An engine and an image that are made first are no part of the time that the first test has."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(func_only=True))
+
+
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
     """A Docker engine that these tests started."""
@@ -31,7 +38,13 @@ def docker() -> Iterator[Docker]:
 def image(docker: Docker) -> str:
     """The image of this checkout, made as an operator makes it; and that of the peers."""
     made = subprocess.run(
-        ["make", "--silent", "image"], cwd=ROOT, env=docker.environment, capture_output=True, text=True, check=False
+        ["make", "--silent", "image"],
+        cwd=ROOT,
+        env=docker.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert made.returncode == 0, made.stdout + made.stderr
     print(made.stdout)  # noqa: T201  time and size, shown with `pytest -s` and when something fails

@@ -206,6 +206,10 @@ class Stack:
         said = self.inside("gateway", "status", "--json", check=False).output
         return dict(json.loads(said)) if said.startswith("{") else {}
 
+    def pid_of(self, name: str) -> int:
+        """The process, inside the container, of one of the appliance's programs; 0 while it is not running."""
+        return {item["name"]: int(item["pid"] or 0) for item in self.status().get("programs", [])}.get(name, 0)
+
     def until_healthy(self, seconds: float = 60) -> None:
         """Wait until the gateway says so itself."""
         self.until(lambda: self.status().get("healthy"), READY, seconds)

@@ -32,6 +32,7 @@ def test_without_settings_it_says_what_to_write_and_goes_on_by_itself(make_stack
     stack.compose("up", "--detach", "--no-build")
     stack.until(lambda: "no gateway yet" in " ".join(stack.status().get("problems", [])), "it says what is missing")
     assert "write the `public` section" in stack.log()
+    before = stack.pid_of("gateway")
     stack.write_settings()
     stack.until_healthy()
     stack.inside("gateway", "route", "name", "1-1-blog", "blog", "http://10.1.2.3:9000")
@@ -40,6 +41,7 @@ def test_without_settings_it_says_what_to_write_and_goes_on_by_itself(make_stack
         assert ask(question, ADDRESS, port=stack.dns_port, timeout=5).answer, ask
     for _ in range(100):  # all of them come from the address of Docker's own proxy, which is no single client
         assert dns.query.udp(question, ADDRESS, port=stack.dns_port, timeout=5).answer
+    assert stack.pid_of("gateway") == before, "the control plane was not restarted for the first settings"
     stack.compose("stop")
     assert stack.inspect("{{.State.ExitCode}}") == "0"
 
@@ -77,8 +79,7 @@ def test_a_full_disk_stops_changes_and_not_traffic(make_stack: MakeStack, tmp_pa
             stack.until(lambda: "No space left" not in json.dumps(stack.status()), "the trouble is over")
             load.until_more(20)
         assert load.tally().failures == 0, load.tally()
-        killed = {item["name"]: item["pid"] for item in stack.status()["programs"]}["gateway"]
-        stack.inside("sh", "-c", f"kill -9 {killed}")
+        stack.inside("sh", "-c", f"kill -9 {stack.pid_of('gateway')}")
         stack.until_healthy()
         states = {item["id"]: item["state"] for item in _workloads(stack)}
         assert states == {"1-1-blog": "applied", "1-2-wiki": "applied"}

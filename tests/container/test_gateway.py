@@ -139,12 +139,9 @@ def test_nothing_runs_with_privileges_or_writes_where_it_should_not(gateway: Sta
 
 @pytest.mark.parametrize("name", ["gateway", "traefik"])
 def test_a_program_that_is_killed_is_back(gateway: Stack, serials: dict[str, int], name: str) -> None:
-    def pid() -> int:
-        return int({item["name"]: item["pid"] for item in gateway.status()["programs"]}[name])
-
-    killed = pid()
+    killed = gateway.pid_of(name)
     gateway.inside("sh", "-c", f"kill -9 {killed}")
-    gateway.until(lambda: gateway.status() and pid() not in (0, killed), f"{name} is back")
+    gateway.until(lambda: gateway.pid_of(name) not in (0, killed), f"{name} is back")
     gateway.until_healthy()
     assert set(serials) == {WIKI, SHOP}
 

@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import dns.flags
@@ -19,9 +19,11 @@ TIMEOUT = 5.0
 
 
 @contextmanager
-def running(rate_limit: RateLimit | None = None, nsid: bytes | None = None) -> Iterator[DnsServer]:
-    """A server on a free port of loopback, until the block ends."""
-    server = DnsServer([("127.0.0.1", 0)], rate_limit=rate_limit, nsid=nsid)
+def running(
+    rate_limit: RateLimit | None = None, nsid: bytes | None = None, addresses: Sequence[str] = ("127.0.0.1",)
+) -> Iterator[DnsServer]:
+    """A server on free ports of loopback, until the block ends."""
+    server = DnsServer([(address, 0) for address in addresses], rate_limit=rate_limit, nsid=nsid)
     server.start()
     try:
         yield server
@@ -34,9 +36,9 @@ def udp(server: DnsServer, message: dns.message.Message, at: int = 0) -> dns.mes
     return dns.query.udp(message, server.bound[at][0], port=server.bound[at][1], timeout=TIMEOUT)
 
 
-def tcp(server: DnsServer, message: dns.message.Message) -> dns.message.Message:
-    """The answer over TCP."""
-    return dns.query.tcp(message, server.bound[0][0], port=server.bound[0][1], timeout=TIMEOUT)
+def tcp(server: DnsServer, message: dns.message.Message, at: int = 0) -> dns.message.Message:
+    """The answer over TCP, from the address of this number."""
+    return dns.query.tcp(message, server.bound[at][0], port=server.bound[at][1], timeout=TIMEOUT)
 
 
 def values_of(response: dns.message.Message) -> tuple[str, ...] | None:

@@ -3,8 +3,10 @@
 And what only the real one promises: starting, stopping, ports, and both transports.
 """
 
+import errno
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 import dns.edns
@@ -14,8 +16,9 @@ import dns.query
 import dns.rcode
 import pytest
 
-from appliance.adapters.dns import DnsServer
-from appliance.control.ports import Authority
+from appliance.adapters.dns import DnsServer, sockets
+from appliance.adapters.dns.table import Reply, Table
+from appliance.control.ports import Authority, Load
 from appliance.model.errors import Unavailable
 from appliance.model.zones import Zone
 from tests.contract import servers
@@ -90,7 +93,8 @@ def test_starting_and_stopping_may_be_repeated() -> None:
         server.start()
         server.start()
         for at in (0, 1):
-            assert values_of(udp(server, dns.message.make_query(APEX, "TXT"), at)) == ("v",)
+            for ask in (udp, tcp):
+                assert values_of(ask(server, dns.message.make_query(APEX, "TXT"), at)) == ("v",)
         server.stop()
         server.stop()
         assert server.bound == []
@@ -156,6 +160,66 @@ def test_the_counters_tell_type_rcode_transport_and_rrsets(server: DnsServer) ->
     ]
 
 
+def test_what_several_addresses_took_is_told_together_and_by_address() -> None:
+    with servers.running(addresses=("127.0.0.1", "::1")) as server:
+        server.set_zones(ZONES)
+        for at in (0, 1, 1):
+            udp(server, dns.message.make_query(APEX, "SOA"), at)
+            tcp(server, dns.message.make_query(APEX, "NS"), at)
+        assert server.counters().queries == {("SOA", "NOERROR", "udp"): 3, ("NS", "NOERROR", "tcp"): 3}
+        assert server.counters().timed == {"udp": 3, "tcp": 3}
+        assert [server.loads()[where] for where in server.bound] == [Load(1, 0), Load(2, 0)]
+    assert server.loads() == {}
+
+
+def test_an_address_that_is_left_out_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`::` on a host without IPv6: the sockets that are there, and TCP, each have their own table and counters."""
+    pair = sockets._pair
+    monkeypatch.setattr(sockets, "_pair", lambda *listen: _raise_no_ipv6() if listen[0] == "::" else pair(*listen))
+    with servers.running(addresses=("::", "127.0.0.1")) as server:
+        server.set_zones(ZONES)
+        for ask in (udp, tcp):
+            assert ask(server, dns.message.make_query(APEX, "SOA")).answer
+        assert server.counters().timed == {"udp": 1, "tcp": 1}
+        assert list(server.loads().values()) == [Load(1, 0)]
+
+
+def _raise_no_ipv6() -> sockets.Pair:
+    raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+
+def test_a_question_that_fails_is_reported_and_the_others_are_answered(
+    monkeypatch: pytest.MonkeyPatch, server: DnsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug that one question meets must not end the authority for all."""
+    server.set_zones(ZONES)
+    right = Table.reply
+
+    def reply(self: Table, message: bytes, source: bytes) -> Reply | None:
+        if b"\3bug" in message:
+            raise ZeroDivisionError
+        return right(self, message, source)
+
+    monkeypatch.setattr(Table, "reply", reply)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock, servers.connected(server) as stream:
+        sock.settimeout(TIMEOUT)
+        for message in (question(f"bug.{APEX}", id=1), question(id=2)):
+            sock.sendto(message, server.bound[0])
+        stream.sendall(servers.framed(question(f"bug.{APEX}", id=1), question(id=2)))
+        assert sock.recv(512)[:2] == servers.read_frames(stream, 1)[0][:2] == b"\0\2"
+    assert caplog.text.count("question not answered, please report it") == 2
+
+
+def test_it_tells_how_many_questions_it_answers_a_second(server: DnsServer) -> None:
+    server.set_zones(ZONES)
+    assert server.per_second() == 0.0
+    deadline = time.monotonic() + TIMEOUT
+    while server.per_second() < 1:
+        assert time.monotonic() < deadline
+        udp(server, dns.message.make_query(APEX, "TXT"))
+    assert server.per_second() < 1_000_000
+
+
 def test_the_server_tells_its_id_to_who_asks() -> None:
     """RFC 5001 §2.3."""
     asked = dns.message.make_query(APEX, "SOA", use_edns=0, options=[dns.edns.NSIDOption(b"")])
@@ -170,4 +234,4 @@ def test_a_transport_that_ends_by_surprise_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("appliance.adapters.dns.udp.UdpServer.run", lambda _: 1 / 0)
     server.start()
     server.stop()
-    assert told == ["dns-udp"]
+    assert told == ["dns-udp-0"]

@@ -22,6 +22,41 @@ def test_a_prefix_over_its_share_is_sent_to_tcp_and_counted() -> None:
         assert server.counters().rate_limited["slipped"] == sum(map(bool, flags))
 
 
+def test_a_network_has_one_share_whichever_address_it_asks() -> None:
+    """Of three tries one at least lies within a second."""
+    truncated = []
+    for _ in range(3):
+        with running(RateLimit(per_second=2, slip=1), addresses=("127.0.0.1", "127.0.0.2")) as server:
+            server.set_zones(ZONES)
+            flags = [udp(server, dns.message.make_query(APEX, "TXT"), at).flags & dns.flags.TC for at in (0, 1) * 4]
+            truncated.append(sum(map(bool, flags)))
+            assert server.counters().rate_limited["slipped"] == truncated[-1]
+    assert max(truncated) == 8 - 2
+
+
+def test_limit_and_id_change_while_it_answers() -> None:
+    asked = dns.message.make_query(APEX, "SOA", use_edns=0, options=[dns.edns.NSIDOption(b"")])
+    with running() as server:
+        server.set_zones(ZONES)
+        server.configure(rate_limit=RateLimit(per_second=1, slip=1), nsid=b"gateway-2")
+        assert any(udp(server, asked).flags & dns.flags.TC for _ in range(5))
+        assert [option.to_wire() for option in tcp(server, asked).options] == [b"gateway-2"]
+        server.configure(rate_limit=None, nsid=None)
+        answers = [udp(server, asked) for _ in range(20)]
+        assert not any(answer.flags & dns.flags.TC or answer.options for answer in answers)
+
+
+def test_what_was_counted_stays_when_the_same_limit_is_set_again() -> None:
+    limit = RateLimit(per_second=1, slip=1)
+    with running(limit) as server:
+        server.set_zones(ZONES)
+        truncated = 0
+        for _ in range(10):
+            server.configure(rate_limit=limit, nsid=None)
+            truncated += bool(udp(server, dns.message.make_query(APEX, "SOA")).flags & dns.flags.TC)
+        assert truncated
+
+
 def with_cookie(cookie: bytes) -> dns.message.Message:
     option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie)
     return dns.message.make_query(APEX, "TXT", use_edns=0, options=[option])
@@ -45,6 +80,23 @@ def test_cookies_have_a_share_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
         server.set_zones(ZONES)
         given = tcp(server, with_cookie(b"clientck")).options[0].to_wire()
         assert any(udp(server, with_cookie(given)).flags & dns.flags.TC for _ in range(5))
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_names_that_do_not_exist_have_a_share_where_answers_are_limited(
+    monkeypatch: pytest.MonkeyPatch, is_limited: bool
+) -> None:
+    """A flood of them is left without answers, and what exists is found all the same."""
+    monkeypatch.setattr("appliance.adapters.dns.udp.Budget", lambda _: Budget(0))
+    with running(RateLimit() if is_limited else None) as server, socket.socket(type=socket.SOCK_DGRAM) as sock:
+        server.set_zones(ZONES)
+        server.publish(1, {APEX: ("v",)})
+        sock.settimeout(TIMEOUT)
+        for message in (question(f"x.{APEX}", id=1), question(f"x.{APEX}", payload=1232, id=2), question(id=3)):
+            sock.sendto(message, server.bound[0])
+        answered = [1, 2, 3] if not is_limited else [3]
+        assert [int.from_bytes(sock.recv(512)[:2]) for _ in answered] == answered
+        assert server.counters().rate_limited["dropped"] == 3 - len(answered)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

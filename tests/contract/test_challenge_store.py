@@ -40,6 +40,32 @@ def test_what_was_saved_last_comes_back(store: ChallengeStore) -> None:
     assert store.load() == (3, ())
 
 
+def test_no_challenge_waits_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written and renamed, not synced: the certificate authority waits."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    ChallengeFiles(path).save(1, [ONE])
+    assert ChallengeFiles(path).load() == (1, (ONE,))
+    assert synced == []
+
+
+def test_a_write_that_fails_midway_leaves_what_was_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ChallengeFiles(path)
+    store.save(1, [ONE])
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for call in ("replace", "rename"):
+        monkeypatch.setattr(os, call, fail)
+    with pytest.raises(Unavailable):
+        store.save(2, [ONE, TWO])
+    monkeypatch.undo()
+    assert ChallengeFiles(path).load() == (1, (ONE,))
+    store.save(3, [TWO])
+    assert ChallengeFiles(path).load() == (3, (TWO,))
+
+
 HISTORY_OF_TWO = (
     Entry(
         ONE, "cleaned up", (Fetch(ONE.name, 1000.5, "192.0.2.1"), Fetch(ONE.name, 1001.0, "2001:db8::1")), 2, 1002.25

@@ -19,6 +19,7 @@ from appliance.adapters.challenge_files import ChallengeFiles
 from appliance.adapters.challenge_socket import ChallengeSocket
 from appliance.adapters.dns import DnsServer
 from appliance.control.challenges import Challenges
+from appliance.control.yielding import Yielding
 from appliance.model.rate_limits import RateLimit
 from appliance.model.zones import zones_of
 from tests.peers import nameservers, planning
@@ -83,7 +84,7 @@ def main(root: str, listen: str, per_second: str, zones: str, is_busy: str) -> N
     authority.start()
     ChallengeSocket(Path(root) / "run" / "challenge.sock", challenges.present, challenges.clean_up).start()
     if int(is_busy):
-        planning.plan_for_ever()
+        planning.plan_for_ever(Yielding(authority.per_second))
     while True:
         time.sleep(_HOUSEKEEPING_SECONDS)
         challenges.expire()

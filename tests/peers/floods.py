@@ -1,6 +1,7 @@
 """`python -m tests.peers.floods KIND PORT SECONDS PREFIXES`: as many datagrams as one core can send, at 127.0.0.1.
 
-KIND: `valid` (one existing name), `random` (names that do not exist), `garbage` (octets), `syn` (half-open
+KIND: `valid` (one existing name), `random` (names that do not exist), `options` (either, each with another large
+EDNS option), `garbage` (octets), `syn` (half-open
 connections), `idle` (open connections that say nothing). Datagrams come from PREFIXES networks /24 of 127.0.0.0/8,
 SYNs from 10.200.0.0/16. Prints how many were sent. For private network namespaces only: SYNs need root there.
 """
@@ -30,9 +31,12 @@ def message(kind: str, number: int) -> bytes:
             octets[2] &= 0x01
             octets[4:12] = b"\0\1\0\0\0\0\0\2"
         return bytes(octets)
-    name = APEX if kind == "valid" else f"{random.getrandbits(64):x}.{APEX}"
+    is_valid = kind == "valid" or (kind == "options" and number % 2)
+    name = APEX if is_valid else f"{random.getrandbits(64):x}.{APEX}"
     labels = b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
-    return struct.pack("!HHHHHH", number & 0xFFFF, 0x100, 1, 0, 0, 0) + labels + b"\0\0\x10\0\1"
+    edns = b"\0\0\x29\x04\xd0" + bytes(4) + struct.pack("!HHH", 1204, 65001, 1200) + os.urandom(1200)
+    head = struct.pack("!HHHHHH", number & 0xFFFF, 0x100, 1, 0, 0, kind == "options")
+    return head + labels + b"\0\0\x10\0\1" + edns * (kind == "options")
 
 
 def datagrams(kind: str, port: int, seconds: float, prefixes: int) -> int:
@@ -79,7 +83,7 @@ def syns(port: int, seconds: float) -> int:
 
 
 def connections(port: int, seconds: float) -> int:
-    """Open connections and say nothing, up to 500 at a time; how many."""
+    """Open connections and say nothing, up to 5,000 at a time; how many."""
     opened: list[socket.socket] = []
     count, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -16,12 +16,13 @@ import pytest
 
 from appliance.adapters.challenge_files import HISTORY
 from appliance.adapters.dns import DnsServer
-from tests.peers import addresses, appliance, authority
+from tests.peers import addresses, appliance, authority, unbound
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.unit.dns_messages import VALUE, question
 
 REPOSITORY: Final = Path(__file__).parents[2]
 APEX: Final = f"_acme-challenge.{addresses.DOMAIN}"
+WITH_NSID: Final = question(APEX, payload=1232, options=(dns.edns.NSIDOption(b""),))
 FLOODED_PORT: Final = 5300
 PATIENCE_SECONDS: Final = 5
 
@@ -34,22 +35,28 @@ def settings(*, extra_zones: list[str], **more: Any) -> dict[str, Any]:
 
 def present(server: Appliance) -> None:
     """Present a value as an ACME client does."""
+    hook(server, "present", APEX, VALUE)
+
+
+def hook(server: Appliance, verb: str, name: str, value: str) -> None:
+    """What an ACME client starts for a challenge."""
     environment = {**os.environ, "GATEWAY_ROOT": str(server.root)}
-    subprocess.run([REPOSITORY / "hooks" / "dns01", "present", APEX, VALUE], env=environment, timeout=20, check=True)
+    subprocess.run([REPOSITORY / "hooks" / "dns01", verb, name, value], env=environment, timeout=20, check=True)
 
 
-def ask(message: bytes, address: str, port: int = 53) -> bytes:
-    """The answer to one question that is sent once."""
+def ask(message: bytes, address: str, port: int = 53, *, source: str = "") -> bytes:
+    """The answer to one question that is sent once; from `source`, if one is given."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(PATIENCE_SECONDS)
+        sock.bind((source, 0))
         sock.sendto(message, (address, port))
-        answer, source = sock.recvfrom(2048)
-        assert source[:2] == (address, port)
+        answer, answering = sock.recvfrom(2048)
+        assert answering[:2] == (address, port)
         return answer
 
 
 @contextmanager
-def constant_questions(message: bytes, address: str) -> Iterator[list[bytes]]:
+def constant_questions(message: bytes, address: str, *, source: str = "") -> Iterator[list[bytes]]:
     """Ask one question after the other, each sent once, until the block ends; b"" stands for a lost one."""
     answers: list[bytes] = []
     ended = threading.Event()
@@ -57,7 +64,7 @@ def constant_questions(message: bytes, address: str) -> Iterator[list[bytes]]:
     def ask_on() -> None:
         while not ended.is_set():
             try:
-                answers.append(ask(message, address))
+                answers.append(ask(message, address, source=source))
             except OSError:
                 answers.append(b"")
 
@@ -84,6 +91,43 @@ def test_zones_in_the_settings_change_without_a_lost_question(new_appliance: Mak
     assert all(VALUE.encode() in answer for answer in answers)
 
 
+def test_limit_and_id_in_the_settings_change_without_a_lost_question(new_appliance: MakeAppliance) -> None:
+    """Who lifts or lowers the limit does so under a flood: the authority must not go away for it."""
+    server = new_appliance(settings(extra_zones=[], rate_limit=None)).start()
+    present(server)
+    process = server.pid_of("gateway")
+    limit = {"per_second": 1, "slip": 1, "exempt": [addresses.BACKEND]}
+    with constant_questions(question(APEX), addresses.GATEWAY, source=addresses.BACKEND) as answers:
+        for number in range(3):
+            server.write_settings(settings(extra_zones=[], rate_limit=limit, nsid="gateway-2"))
+            server.program.until(_is_limited, "the others of this network are limited")
+            assert b"gateway-2" in ask(WITH_NSID, addresses.GATEWAY, source=addresses.BACKEND)
+            server.write_settings(settings(extra_zones=[], rate_limit=None, nsid=None))
+            server.program.until(lambda: not _is_limited(), "nobody is limited")
+            assert b"gateway-2" not in ask(WITH_NSID, addresses.GATEWAY)
+            server.program.until(partial(_has_more_than, answers, 20 * number), "questions go on")
+    assert all(VALUE.encode() in answer for answer in answers)
+    assert server.pid_of("gateway") == process, "the control plane was not restarted"
+
+
+@pytest.mark.parametrize("name", [APEX, f"retried.{APEX}"])
+def test_no_cache_stands_between_a_change_and_a_resolver(new_appliance: MakeAppliance, name: str) -> None:
+    """The second value of an order, and a retry, are found at once by an Unbound that keeps answers for their TTL."""
+    server = new_appliance(settings(extra_zones=[])).start()
+    server.program.until(lambda: unbound.resolve(APEX, "SOA").values, "the delegation is followed")
+    assert unbound.resolve(name, "TXT").values == ()
+    for verb, value, expected in (
+        ("present", "one", {"one"}),
+        ("present", "two", {"one", "two"}),
+        ("cleanup", "one", {"two"}),
+        ("cleanup", "two", set()),
+        ("present", "three", {"three"}),
+    ):
+        hook(server, verb, name, value)
+        found = unbound.resolve(name, "TXT")
+        assert {text.strip('"') for text in found.values} == expected, f"after {verb} {value}"
+
+
 def _has_more_than(answers: list[bytes], count: int) -> bool:
     return len(answers) > count
 
@@ -94,6 +138,11 @@ def _is_answered(zone: str) -> bool:
 
 def _rcode(zone: str) -> int:
     return ask(question(zone, "SOA"), addresses.GATEWAY)[3] & 15
+
+
+def _is_limited() -> bool:
+    """Whether the gateway's own address is told to come over TCP (the bit TC)."""
+    return any(ask(question(APEX), addresses.GATEWAY)[2] & 2 for _ in range(3))
 
 
 def test_the_history_outlives_the_control_plane(new_appliance: MakeAppliance) -> None:
@@ -114,8 +163,7 @@ def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance, 
     listen = [f"{addresses.GATEWAY}:53", f"127.0.0.1:{FLOODED_PORT}"]
     server = new_appliance(settings(extra_zones=[authority.APEX], listen=listen, nsid="gateway-1")).start()
     present(server)
-    with_nsid = question(APEX, payload=1232, options=(dns.edns.NSIDOption(b""),))
-    assert b"gateway-1" in ask(with_nsid, addresses.GATEWAY), "RFC 5001"
+    assert b"gateway-1" in ask(WITH_NSID, addresses.GATEWAY), "RFC 5001"
     argv = [sys.executable, "-m", "tests.peers.floods", kind, str(FLOODED_PORT), "6", "2000"]
     flood = subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     told: list[dict[str, Any]] = []

@@ -16,6 +16,9 @@ APEX = "_acme-challenge.gw.example.com"
 VALUE = "x" * 43
 """As long as every value of RFC 8555 §8.4."""
 CLIENT = bytes((192, 0, 2, 1))
+CLIENT_COOKIE = b"clientck"
+OPT = bytes.fromhex("00 0029 04d0 00 00 0000 0000")
+"""For 1232 octets, without options."""
 
 
 def contents(*values: str) -> Contents:
@@ -43,6 +46,15 @@ def question(
     message.flags = more.get("flags", dns.flags.RD)
     message.id = more.get("id", 0x1234)
     return message.to_wire()
+
+
+QUESTION = question()[12:]
+"""What comes after the header of a plain query."""
+
+
+def cookie_option(content: bytes) -> dns.edns.GenericOption:
+    """A COOKIE option (RFC 7873) of these octets."""
+    return dns.edns.GenericOption(dns.edns.OptionType.COOKIE, content)
 
 
 def header(flags: int, *counts: int) -> bytes:

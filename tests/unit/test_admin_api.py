@@ -211,6 +211,7 @@ def test_the_status_tells_what_dns_did(served: Served) -> None:
             {"type": "TXT", "rcode": "NOERROR", "transport": "udp", "count": 2},
         ],
         "rate_limited": {"dropped": 0, "slipped": 0},
+        "overflowed": 0,
         "latency": {"udp": {"mean": 1.5, "slowest": 2.0}, "tcp": {"mean": 0.0, "slowest": 0.0}},
         "rrsets": 0,
     }

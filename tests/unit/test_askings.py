@@ -114,6 +114,26 @@ def test_a_host_that_is_wanted_again_while_it_is_under_way_is_not_asked_for_twic
     assert askings.take(6.0) == "a"
 
 
+def test_whatever_came_of_it_before_all_are_asked_for_at_once_when_somebody_else_answers() -> None:
+    askings = Askings()
+    outcomes = {"here": SETTLED, "wrong": WRONG, "silent": UNANSWERED}
+    askings.want([*outcomes, "under-way"])
+    assert {askings.take(0.0) for _ in range(4)} == {*outcomes, "under-way"}
+    for host, outcome in outcomes.items():
+        askings.answered(host, outcome, 1.0)
+    askings.begin_anew()
+    assert {askings.take(2.0) for _ in outcomes} == set(outcomes)
+    assert askings.take(2.0) is None
+    askings.answered("under-way", SETTLED, 3.0)  # by whom was asked before
+    assert askings.take(3.0) == "under-way"
+    askings.answered("under-way", SETTLED, 4.0)
+    for host in outcomes:
+        askings.answered(host, UNANSWERED, 4.0)
+    assert askings.pause(4.0) == 5.0, "silence is counted anew"
+    askings.want(["under-way"])
+    assert askings.pause(4.0) == 300.0
+
+
 def test_hosts_that_come_and_go_leave_nothing_behind() -> None:
     askings = Askings()
     for number in range(50):

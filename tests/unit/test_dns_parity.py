@@ -64,6 +64,20 @@ def test_no_message_breaks_a_promise(message: bytes) -> None:
         assert reply(asked, message) == reply(asked, message), "composed, and from the table"
 
 
+@given(st.binary(min_size=1, max_size=63), st.binary(min_size=1, max_size=63), st.booleans())
+def test_a_denial_says_the_same_with_and_without_one_before(label: bytes, neighbour: bytes, has_edns: bool) -> None:
+    asked, fresh = table(VALUE), table(VALUE)
+    for other in (neighbour, bytes(len(label))):
+        reply(asked, _below_the_apex(other, has_edns=has_edns))
+    message = _below_the_apex(label, has_edns=has_edns)
+    assert reply(asked, message) == reply(fresh, message)
+
+
+def _below_the_apex(label: bytes, *, has_edns: bool) -> bytes:
+    plain = question(payload=1232 * has_edns)
+    return plain[:12] + bytes((len(label),)) + label + plain[12:]
+
+
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
 def test_what_fuzzing_found_stays_mended(path: Path) -> None:
     dns_promises.check(path.read_bytes())

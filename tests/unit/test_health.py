@@ -88,6 +88,32 @@ def test_the_time_in_which_traefik_does_not_answer_does_not_count() -> None:
     assert bench.after(2) == 1
 
 
+def test_a_flood_of_questions_is_told_and_leaves_the_appliance_healthy() -> None:
+    """An orchestrator restarts what is unhealthy, and would do the flood's work."""
+    plane = Plane()
+    plane.start()
+    try:
+        plane.described["dns_notices"] = ["more questions come over UDP than the DNS authority can take"]
+        told = plane.gateway.status()
+        assert plane.described["dns_notices"][0] in told["notices"]
+        assert told["healthy"]
+    finally:
+        plane.stop()
+
+
+def test_whoever_is_about_to_restart_for_new_settings_is_not_called_healthy() -> None:
+    plane = Plane()
+    plane.start()
+    try:
+        assert plane.gateway.status()["healthy"]
+        plane.described["is_restarting"] = True
+        told = plane.gateway.status()
+        assert told["problems"] == ["the control plane restarts for its new settings, within seconds"]
+        assert not told["healthy"]
+    finally:
+        plane.stop()
+
+
 def test_the_status_tells_of_a_disagreement_and_of_the_authority(monkeypatch: pytest.MonkeyPatch) -> None:
     plane = Plane()
     plane.traefik.hidden = {"blog-route"}

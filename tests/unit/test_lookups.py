@@ -92,6 +92,17 @@ def test_a_good_answer_is_not_asked_for_again_at_once(start: Start) -> None:
     assert sorted(fake.asked) == ["a.org", "b.org"]
 
 
+def test_a_good_answer_is_asked_for_again_when_somebody_else_answers(start: Start) -> None:
+    fake = FakeLookups({"a.org": HERE})
+    watch, changes = start(fake)
+    watch.watch(["a.org"], HERE)
+    told(changes, "a.org")
+    fake.answers["a.org"] = THERE
+    watch.ask_anew()
+    told(changes, "a.org")
+    assert watch.known() == {"a.org": Resolution(THERE, None)}
+
+
 @pytest.mark.usefixtures("at_once")
 def test_a_new_answer_is_told_and_the_same_one_is_not(start: Start) -> None:
     fake = FakeLookups({"a.org": THERE})

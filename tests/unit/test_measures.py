@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.control import measuring
+from appliance.control.ports import Counters
 from appliance.control.programs import Usage
 from appliance.model import measures
 from appliance.model.measures import CATALOGUE, Family, Histogram, Kind, Sample, single
@@ -40,6 +41,29 @@ def test_names_follow_the_conventions(metric: str, known: measures.Metric) -> No
     assert not re.search(r"milli|micro|minutes|hours|kilo|mega|percent", metric)
     assert known.help.endswith(".")
     assert "le" not in known.labels
+
+
+def test_what_the_authority_counted_is_told_sample_by_sample() -> None:
+    counted = Counters(
+        queries={("TXT", "NOERROR", "udp"): 7, ("SOA", "REFUSED", "tcp"): 2},
+        rate_limited={"dropped": 5, "slipped": 3},
+        overflowed=6,
+        seconds={"udp": 0.5},
+        timed={"udp": 9},
+        slowest_seconds={"udp": 0.25},
+        rrsets=4,
+    )
+    told = prometheus.text(list(measuring.dns(counted))).splitlines()
+    assert [line for line in told if not line.startswith("#")] == [
+        'gateway_dns_queries_total{type="SOA",rcode="REFUSED",transport="tcp"} 2',
+        'gateway_dns_queries_total{type="TXT",rcode="NOERROR",transport="udp"} 7',
+        'gateway_dns_rate_limited_total{action="dropped"} 5',
+        'gateway_dns_rate_limited_total{action="slipped"} 3',
+        "gateway_dns_overflowed_total 6",
+        'gateway_dns_latency_seconds_sum{transport="udp"} 0.5',
+        'gateway_dns_latency_seconds_count{transport="udp"} 9',
+        "gateway_dns_rrsets 4",
+    ]
 
 
 def test_a_metric_outside_the_catalogue_is_a_mistake() -> None:

@@ -1,5 +1,7 @@
 """How many answers a prefix may have."""
 
+import ipaddress
+
 import pytest
 
 from appliance.model.errors import InvalidInput
@@ -31,6 +33,29 @@ def test_a_prefix_over_its_share_gets_silence_and_now_and_then_tc(
 def test_a_budget_is_the_same_every_second() -> None:
     budget = Budget(2)
     assert [budget.take(now) for now in (7.0, 7.5, 7.9, 8.0, 8.1, 8.2)] == [True, True, False] * 2
+
+
+@pytest.mark.parametrize("is_within_a_second", [True, False])
+def test_no_validation_reaches_the_default(is_within_a_second: bool) -> None:
+    """RFC 8555 §8.4 as CAs do it: from several networks at once, each walks down from the SOA and NS to the TXT, for
+    the apex and the wildcard of an order, all asked twice as a resolver does that heard nothing.
+    """
+    limiter = Limiter(RateLimit())
+    vantages = [bytes((198, 51, network, 7)) for network in range(5)]
+    for _ in ("the apex", "the wildcard"):
+        for number, _ in enumerate(("SOA", "NS", "CAA", "TXT", "TXT again")):
+            limiter.tick(10.0 if is_within_a_second else 10.0 + number)
+            assert limiter.judge(vantages) == [A] * 5
+            assert limiter.judge(vantages) == [A] * 5
+
+
+def test_a_clock_read_earlier_begins_no_second() -> None:
+    """Two threads may come in another order than they looked at the clock."""
+    limiter = Limiter(RateLimit(1, 0))
+    limiter.tick(11.0)
+    assert judged(limiter, 2) == [A, D]
+    limiter.tick(10.9)
+    assert judged(limiter, 1) == [D]
 
 
 def test_every_second_begins_anew() -> None:
@@ -92,3 +117,19 @@ def test_a_limit_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
         RateLimit(per_second, slip, exempt)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_shared"),
+    [
+        ("192.0.2.1", "192.0.2.254", True),
+        ("192.0.2.1", "192.0.3.1", False),
+        ("2001:db8:1:200::1", "2001:db8:1:2ff:ffff::2", True),
+        ("2001:db8:1:200::1", "2001:db8:1:300::1", False),
+    ],
+)
+def test_a_share_is_for_a_prefix(first: str, second: str, is_shared: bool) -> None:
+    """/24 and /56. Of ten tries, for two prefixes may share a cell by chance."""
+    addresses = [ipaddress.ip_address(address).packed for address in (first, second)]
+    tries = [Limiter(RateLimit(1, 0)).judge(addresses) for _ in range(10)]
+    assert ([A, A] not in tries) if is_shared else ([A, A] in tries)

@@ -129,12 +129,13 @@ def test_a_call_from_the_bus_bears_the_id_of_its_request(lines: list[dict[str, A
     assert re.fullmatch("[0-9a-f]{16}", lines[1]["request"])
 
 
-def test_what_the_applier_does_for_a_call_bears_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_applier_does_for_a_call_bears_its_id() -> None:
     """It works on a thread of its own, for many calls at once: writing, confirming, and telling a refusal."""
     caught = Caught()
     control = logging.getLogger("appliance.control")
+    before = control.level
     control.addHandler(caught)
-    monkeypatch.setattr(control, "level", logging.DEBUG)
+    control.setLevel(logging.DEBUG)  # by this way alone loggers below it learn of it that have logged before
     plane = Plane()
     plane.start()
     try:
@@ -146,6 +147,7 @@ def test_what_the_applier_does_for_a_call_bears_its_id(monkeypatch: pytest.Monke
     finally:
         plane.stop()
         control.removeHandler(caught)
+        control.setLevel(before)
     asked = {(line["message"], line.get("workload"), line.get("request")) for line in caught.lines}
     assert ("routes written", None, "good-call") in asked
     assert ("workload applied", "good", "good-call") in asked

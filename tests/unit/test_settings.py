@@ -144,6 +144,41 @@ def test_every_key_can_be_a_variable_which_goes_before_the_file(
 
 
 @pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("dns: {rate_limit: null}", {}),
+        ("", {"GATEWAY__DNS__RATE_LIMIT": "null"}),
+        ("dns: {rate_limit: {slip: 1}}", {"GATEWAY__DNS__RATE_LIMIT": "null"}),
+    ],
+)
+def test_a_variable_for_a_part_of_what_is_switched_off_does_not_switch_it_on(
+    text: str, more: dict[str, str], tmp_path: Path
+) -> None:
+    """docker-compose.yml always names networks that are exempt from the limit."""
+    assert load(text, tmp_path, {"GATEWAY__DNS__RATE_LIMIT__EXEMPT": '["192.0.2.0/24"]', **more}).dns.rate_limit is None
+
+
+@pytest.mark.parametrize("text", ["dns: 5", "dns: []", "dns: false", "dns: ''"])
+def test_what_is_no_section_in_the_file_is_told_and_not_covered_by_a_variable(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="dns: "):
+        load(text, tmp_path, {"GATEWAY__DNS__RATE_LIMIT__EXEMPT": '["192.0.2.0/24"]'})
+
+
+@pytest.mark.parametrize("text", ["", "public: null", "public:\n", "dns: null"])
+def test_a_section_of_which_nothing_is_said_can_be_made_of_variables(text: str, tmp_path: Path) -> None:
+    variables = {
+        "GATEWAY__PUBLIC__IPV4": "203.0.113.11",
+        "GATEWAY__PUBLIC__DOMAINS": '["gw.example.com"]',
+        "GATEWAY__DNS__RATE_LIMIT__SLIP": "3",
+    }
+    found = load(text, tmp_path, variables)
+    assert found.public is not None
+    assert found.public.domains == ("gw.example.com",)
+    assert found.dns.rate_limit is not None
+    assert found.dns.rate_limit.slip == 3
+
+
+@pytest.mark.parametrize(
     ("environment", "message"),
     [
         ({"GATEWAY__PUBIC__IPV4": "203.0.113.10"}, "pubic: unknown key 'pubic': did you mean `public`"),

@@ -131,3 +131,24 @@ def test_a_traefik_that_does_not_listen_is_told() -> None:
         port = http.server_address[1]
     with pytest.raises(Unavailable, match=f"does not answer on its API at 127.0.0.1:{port}"):
         TraefikApi("127.0.0.1", port).routers("http")
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        pytest.param("[]", [], id="empty"),
+        pytest.param(" [ ]\n", [], id="empty, with spaces"),
+        pytest.param('[{"name":"a"},{"name":"b"}]\n', [{"name": "a"}, {"name": "b"}], id="as Traefik writes it"),
+        pytest.param('[\n  1 ,\n  "],[",\n  [2]\n]', [1, "],[", [2]], id="spread over lines"),
+    ],
+)
+def test_a_list_is_read_item_by_item(text: str, items: list[Any]) -> None:
+    assert list(traefik_api.items_of(text)) == items == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "null", "[", "[1", "[1,", "[1 2]", "[1[2]]", "[1,,2]", "[1,]", "x", "[]x", "[1] 2"]
+)
+def test_what_is_no_list_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no list|neither|Expecting|behind the list"):
+        list(traefik_api.items_of(text))

@@ -223,6 +223,7 @@ class Dns(Answer):
 
     queries: list[Queries]
     rate_limited: dict[Literal["dropped", "slipped"], int]
+    overflowed: int
     latency: dict[Literal["udp", "tcp"], Latency]
     rrsets: int
 

@@ -1,11 +1,13 @@
 """Batches: up to 64 datagrams per system call, received and answered in one place of memory.
 
 Why ctypes: recvmmsg(2) and sendmmsg(2) are not in `socket`, and a system call a datagram costs more than its answer.
-Why PyDLL, which keeps the interpreter lock: these calls never block (MSG_DONTWAIT), and giving the lock away twice a
-batch would let any busy thread hold up the authority for a whole switch interval each time.
+Only the call that waits gives the interpreter lock away. The others never block (MSG_DONTWAIT), and are called through
+PyDLL, which keeps it: with the lock given away at every call, any busy thread could hold up the authority for a whole
+switch interval each time.
 
-A question lies in a slot of one shared mapping; its answer is written over it, and the very message header that brought
-the client's address (and, on a wildcard socket, the address that was asked) takes the answer back.
+A question lies in a slot of one shared mapping, and its answer is written over it. There are two message headers to a
+slot, over the same memory: one to receive, one to send. So what one brought, the client's address (and, on a wildcard
+socket, the address that was asked), is where the other takes the answer, and nothing is set up anew between two calls.
 It knows datagrams, and not what is in them.
 """
 
@@ -15,6 +17,7 @@ import mmap
 import select
 import socket
 from array import array
+from collections.abc import Iterable
 
 SIZE = 64
 SLOT = 2048
@@ -53,21 +56,45 @@ class Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("octets", ctypes.c_size_t))
 
 
+class _Headers:
+    """A `mmsghdr` for each slot, of a sockaddr of `name_octets` and a control area of `control_octets`.
+
+    Its columns, such as all lengths, are read and written by one slice each, or one by one.
+    """
+
+    def __init__(self, slots: int, sources: int, controls: int, name_octets: int, control_octets: int) -> None:
+        headers, vectors = bytearray(SIZE * ctypes.sizeof(Message)), bytearray(SIZE * ctypes.sizeof(Vector))
+        messages, payloads = (Message * SIZE).from_buffer(headers), (Vector * SIZE).from_buffer(vectors)
+        for index, (message, payload) in enumerate(zip(messages, payloads, strict=True)):
+            payload.base, payload.octets = slots + index * SLOT, SLOT
+            header = message.header
+            header.name, header.name_octets = sources + index * SOURCE, name_octets
+            header.vectors, header.vector_count = ctypes.addressof(payload), 1
+            if control_octets:
+                header.control, header.control_octets = controls + index * _CONTROL, control_octets
+        self.starts = [ctypes.c_void_p(ctypes.addressof(message)) for message in messages]
+        self.received = memoryview(headers).cast("I")[Message.octets.offset // 4 :: ctypes.sizeof(Message) // 4]
+        self.lengths = memoryview(vectors).cast("L")[Vector.octets.offset // 8 :: ctypes.sizeof(Vector) // 8]
+
+
+# Without `argtypes`, every argument is an instance of its type already: converting them took as long as the call.
+_waiting = ctypes.CDLL(None, use_errno=True).recvmmsg
 _libc = ctypes.PyDLL(None, use_errno=True)
-for _call in (_libc.recvmmsg, _libc.sendmmsg):
-    _call.restype = ctypes.c_int
-_libc.recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-_libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+_receiving, _sending = _libc.recvmmsg, _libc.sendmmsg
+_COUNTS = [ctypes.c_uint(count) for count in range(SIZE + 1)]
+_AT_ONCE = ctypes.c_int(socket.MSG_DONTWAIT)
+_ONE_AT_LEAST = ctypes.c_int(0x10000)  # MSG_WAITFORONE: wait for the first, and take what else is there
 
 
 class Batch:
     """The memory for one UDP socket's datagrams, and the two system calls on it. For one thread.
 
-    `slots[i * SLOT:]` holds datagram i and takes its answer.
+    `slots[i * SLOT:]` holds datagram i and takes its answer; `answered[i]` takes how many octets that has.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        self._fd = sock.fileno()
+        sock.setblocking(True)
+        self._fd = ctypes.c_int(sock.fileno())
         self._writable = select.poll()
         self._writable.register(sock, select.POLLOUT)
         is_ipv6 = sock.family == socket.AF_INET6
@@ -75,17 +102,16 @@ class Batch:
         self.slots = mmap.mmap(-1, SIZE * SLOT)
         self._sources = mmap.mmap(-1, SIZE * SOURCE)
         self._controls = mmap.mmap(-1, SIZE * _CONTROL)
-        headers, vectors = bytearray(SIZE * ctypes.sizeof(Message)), bytearray(SIZE * ctypes.sizeof(Vector))
-        self._messages = (Message * SIZE).from_buffer(headers)
-        self._vectors = (Vector * SIZE).from_buffer(vectors)
-        self._lay_out(28 if is_ipv6 else 16, _ask_for_destination(sock))
-        self._starts = [ctypes.addressof(message) for message in self._messages]
-        # Whole columns of the structures, read and written by one slice each.
-        self._received = memoryview(headers).cast("I")[Message.octets.offset // 4 :: ctypes.sizeof(Message) // 4]
-        self._lengths = memoryview(vectors).cast("L")[Vector.octets.offset // 8 :: ctypes.sizeof(Vector) // 8]
-        self._full = memoryview(array("L", [SLOT] * SIZE))
+        control_octets = _ask_for_destination(sock)
+        areas = (_address(self.slots), _address(self._sources), _address(self._controls))
+        arriving, leaving = (_Headers(*areas, 28 if is_ipv6 else 16, control_octets) for _ in range(2))
+        self._headers = (arriving, leaving)  # kept: the kernel goes by their addresses
+        self._received, self.answered, self._starts = arriving.received, leaving.lengths, leaving.starts
+        self._wait = (self._fd, arriving.starts[0], _COUNTS[SIZE], _ONE_AT_LEAST, None)
+        self._take = (self._fd, arriving.starts[0], _COUNTS[SIZE], _AT_ONCE, None)
         interface = socket.CMSG_LEN(0) + (16 if is_ipv6 else 0)  # of in6_pktinfo and in_pktinfo
-        self._interfaces = memoryview(self._controls).cast("I")[interface // 4 :: _CONTROL // 4]
+        interfaces = memoryview(self._controls).cast("I")[interface // 4 :: _CONTROL // 4]
+        self._interfaces = interfaces if control_octets else None
 
     def address(self, start: int) -> bytes:
         """The packed address of the client whose datagram is at `start` of `slots`."""
@@ -97,10 +123,13 @@ class Batch:
         sources, first, last = self._sources, self._first, self._last
         return [sources[at + first : at + last] for at in range(0, count * SOURCE, SOURCE)]
 
-    def receive(self) -> list[int]:
-        """The octets of each datagram that is waiting, up to `SIZE`; empty when none is. Raises OSError."""
-        self._lengths[:] = self._full
-        count = _libc.recvmmsg(self._fd, self._starts[0], SIZE, socket.MSG_DONTWAIT, None)
+    def receive(self, *, is_waiting: bool) -> list[int]:
+        """The octets of each datagram that is there, up to `SIZE`; with `is_waiting` there is one at least.
+
+        It may be one of no octets that nobody sent, after the socket was shut down. Empty when none is there, or a
+        signal came. Raises OSError.
+        """
+        count = _waiting(*self._wait) if is_waiting else _receiving(*self._take)
         if count >= 0:
             return self._received[:count].tolist()
         number = ctypes.get_errno()
@@ -108,41 +137,27 @@ class Batch:
             return []
         raise OSError(number, f"recvmmsg: {errno.errorcode.get(number, number)}")
 
-    def send(self, lengths: list[int]) -> None:
-        """Send slot i back to where datagram i came from, `lengths[i]` octets of it; 0: nothing.
+    def send(self, count: int, silent: Iterable[int]) -> None:
+        """Send slots 0 to `count` back to where their datagrams came from, but for those of `silent` (ascending).
 
         An answer that cannot be delivered is lost, as any datagram may be: it must not hold up the others.
         """
-        count = len(lengths)
-        self._lengths[:count] = memoryview(array("L", lengths))
-        # The address that was asked becomes the source; the way back is the routing table's business.
-        self._interfaces[:] = _ANY_INTERFACE
+        if self._interfaces:
+            # The address that was asked becomes the source; the way back is the routing table's business.
+            self._interfaces[:count] = _ANY_INTERFACE[:count]
         start = 0
-        while 0 in lengths:
-            end = lengths.index(0)
-            self._send_run(start, end)
-            lengths[end] = -1
-            start = end + 1
+        for index in silent:
+            self._send_run(start, index)
+            start = index + 1
         self._send_run(start, count)
 
     def _send_run(self, start: int, end: int) -> None:
         while start < end:
-            sent = _libc.sendmmsg(self._fd, self._starts[start], end - start, socket.MSG_DONTWAIT)
+            sent = _sending(self._fd, self._starts[start], _COUNTS[end - start], _AT_ONCE)
             if sent > 0:
                 start += sent
             elif ctypes.get_errno() != errno.EAGAIN or not self._writable.poll(_PATIENCE_MS):
                 start += 1
-
-    def _lay_out(self, name_octets: int, control_octets: int) -> None:
-        """Point every header at its slot, its source and its control area; the kernel keeps the sizes as they are."""
-        slot, source, control = (_address(part) for part in (self.slots, self._sources, self._controls))
-        for index, (message, vector) in enumerate(zip(self._messages, self._vectors, strict=True)):
-            vector.base = slot + index * SLOT
-            header = message.header
-            header.name, header.name_octets = source + index * SOURCE, name_octets
-            header.vectors, header.vector_count = ctypes.addressof(vector), 1
-            if control_octets:
-                header.control, header.control_octets = control + index * _CONTROL, control_octets
 
 
 def _address(part: mmap.mmap) -> int:

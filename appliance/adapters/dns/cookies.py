@@ -7,6 +7,7 @@ The hash is BLAKE2s and not SipHash: only this process, which made a cookie, eve
 import os
 import struct
 import time
+from collections.abc import Callable
 from hashlib import blake2s
 
 _CLIENT = 8
@@ -18,14 +19,15 @@ FULL_COOKIE = b"\0\x0a\0\x18"
 
 
 class Cookies:
-    """Makes and checks server cookies with a secret that lives as long as the process."""
+    """Makes and checks server cookies with a secret that lives as long as the process. `clock` gives Unix time."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._secret = os.urandom(32)
 
     def option(self, cookie: bytes, source: bytes) -> bytes:
         """The COOKIE option of an answer: the client's cookie with a fresh server cookie behind it."""
-        head = cookie[:_CLIENT] + _VERSION + struct.pack("!I", int(time.time()) & 0xFFFFFFFF)
+        head = cookie[:_CLIENT] + _VERSION + struct.pack("!I", int(self._clock()) & 0xFFFFFFFF)
         return FULL_COOKIE + head + self._hash(head, source)
 
     def is_ours(self, cookie: bytes, source: bytes) -> bool:
@@ -33,7 +35,7 @@ class Cookies:
         head, mark = cookie[:16], cookie[16:]
         if len(cookie) != 24 or self._hash(head, source) != mark:
             return False
-        age = int(time.time()) - int.from_bytes(head[12:16], "big")
+        age = int(self._clock()) - int.from_bytes(head[12:16], "big")
         return -_NEWEST_SECONDS <= age <= _OLDEST_SECONDS
 
     def _hash(self, head: bytes, source: bytes) -> bytes:

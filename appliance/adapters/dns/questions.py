@@ -19,6 +19,8 @@ SMALLEST_UDP = 512
 
 _ONE_QUESTION = b"\0\1\0\0\0\0\0\0"
 _ONE_QUESTION_AND_OPT = b"\0\1\0\0\0\0\0\1"
+PLAIN = frozenset((_ONE_QUESTION, _ONE_QUESTION_AND_OPT))
+"""The four counts that a plain query has. All else is not read further here, and most rubbish is told by that."""
 _OPT_START = b"\0\0\x29"  # root owner, type 41
 _OPT_FIXED = 11
 _COOKIE, _NSID = 10, 3

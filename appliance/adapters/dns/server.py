@@ -9,7 +9,8 @@ import functools
 import ipaddress
 import socket
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from appliance import logs
@@ -20,7 +21,7 @@ from appliance.adapters.dns.table import Table
 from appliance.adapters.dns.tallies import Tallies
 from appliance.adapters.dns.tcp import TcpServer
 from appliance.adapters.dns.udp import Sighting, UdpServer
-from appliance.control.ports import Counters
+from appliance.control.ports import Counters, Load
 from appliance.model.histories import Fetch
 from appliance.model.rate_limits import Limiter, RateLimit
 from appliance.model.zones import Contents, Zone, plain_text
@@ -34,7 +35,7 @@ _MOST_SIGHTINGS = 1024
 class DnsServer:
     """An authoritative server on `listen`. Keeps the Protocol `Authority`, also before `start` and after `stop`.
 
-    `nsid` is told to who asks for it (RFC 5001). `failed` is called, once, when a thread ends by surprise.
+    `nsid` is told to who asks for it (RFC 5001). `failed` is called with a thread's name when it ends by surprise.
     """
 
     def __init__(
@@ -46,22 +47,33 @@ class DnsServer:
         failed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._listen = tuple(listen)
-        self._rate_limit = rate_limit
-        self._nsid = nsid
         self._failed = failed
         self._lock = threading.Lock()
         self._cookies = Cookies()
-        self._udp_tallies, self._tcp_tallies = Tallies("udp"), Tallies("tcp")
+        # One for each thread, so that none counts where another one does: the sockets in their order, then TCP.
+        self._tallies = (*(Tallies("udp") for _ in self._listen), Tallies("tcp"))
         self._sightings: deque[Sighting] = deque(maxlen=_MOST_SIGHTINGS)
         self._pairs: list[Pair] = []
+        self._udp: list[UdpServer] = []
         self._threads: list[threading.Thread] = []
         self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._nsid = nsid
+        self._rate_limit: RateLimit | None = None
+        self._limiter: Limiter | None = None
+        self._limit(rate_limit)
         self._replace(Contents.of((), 0, {}))
 
     def set_zones(self, zones: Iterable[Zone]) -> None:
         """Answer for exactly these zones from now on. No question is lost meanwhile."""
         with self._lock:
             self._replace(Contents.of(zones, self._contents.serial, self._contents.texts))
+
+    def configure(self, *, rate_limit: RateLimit | None, nsid: bytes | None) -> None:
+        """Have this limit, and be called this, from now on. No question is lost meanwhile."""
+        with self._lock:
+            self._nsid = nsid
+            self._replace(self._contents)
+            self._limit(rate_limit)
 
     def publish(self, serial: int, values: Mapping[str, tuple[str, ...]]) -> None:
         """Answer with these TXT values (plain owner name -> values) when this returns."""
@@ -83,18 +95,35 @@ class DnsServer:
 
     def counters(self) -> Counters:
         """A snapshot of what was counted since construction."""
-        contents, tallies = self._contents, (self._udp_tallies, self._tcp_tallies)
+        contents, tallies = self._contents, self._tallies
+        by_transport = {name: [tally for tally in tallies if tally.transport == name] for name in ("udp", "tcp")}
         return Counters(
-            queries={key: count for tally in tallies for key, count in tally.queries().items()},
+            queries=sum((Counter(tally.queries()) for tally in tallies), Counter[tuple[str, str, str]]()),
             rate_limited={
                 "dropped": sum(tally.dropped for tally in tallies),
                 "slipped": sum(tally.slipped for tally in tallies),
             },
-            seconds={tally.transport: tally.seconds for tally in tallies},
-            timed={tally.transport: tally.timed for tally in tallies},
-            slowest_seconds={tally.transport: tally.slowest_seconds for tally in tallies},
+            overflowed=sum(sockets.overflowed(pair.udp) for pair in self._pairs),
+            seconds={name: sum(tally.seconds for tally in found) for name, found in by_transport.items()},
+            timed={name: sum(tally.timed for tally in found) for name, found in by_transport.items()},
+            slowest_seconds={
+                name: max((tally.slowest_seconds for tally in found), default=0.0)
+                for name, found in by_transport.items()
+            },
             rrsets=sum(name in contents.weights for name in contents.values) + 2 * len(contents.zones),
         )
+
+    def loads(self) -> Mapping[Listen, Load]:
+        """What came over UDP since the start, by the address and port it came to; those of `bound`."""
+        return {
+            pair.udp.getsockname()[:2]: Load(tally.timed, tally.dropped + sockets.overflowed(pair.udp))
+            for pair, tally in zip(self._pairs, self._tallies, strict=False)
+        }
+
+    def per_second(self) -> float:
+        """About how many questions came a second lately, those limited included; 0 when none has come for a second."""
+        now = time.monotonic()
+        return sum(tally.per_second(now) for tally in self._tallies)
 
     @property
     def bound(self) -> list[Listen]:
@@ -107,14 +136,21 @@ class DnsServer:
             return
         self._pairs = sockets.bind(self._listen)
         self._bell = _, wake = socket.socketpair()
-        limiter = Limiter(self._rate_limit) if self._rate_limit else None
-        datagrams, listeners = [pair.udp for pair in self._pairs], [pair.tcp for pair in self._pairs]
-        udp = UdpServer(datagrams, wake, lambda: self._tables[0], self._udp_tallies, self._sightings, limiter)
-        tcp = TcpServer(listeners, wake, lambda: self._tables[1], self._tcp_tallies, self._sightings)
-        for name, run in (("dns-udp", udp.run), ("dns-tcp", tcp.run)):
-            thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._udp = [
+            UdpServer(
+                pair.udp,
+                functools.partial(self._table, index),
+                self._tallies[index],
+                self._sightings,
+                lambda: self._limiter,
+            )
+            for index, pair in enumerate(self._pairs)
+        ]
+        listeners = [pair.tcp for pair in self._pairs]
+        tcp = TcpServer(listeners, wake, functools.partial(self._table, -1), self._tallies[-1], self._sightings)
+        for index, udp in enumerate(self._udp):
+            self._start_thread(f"dns-udp-{index}", udp.run)
+        self._start_thread("dns-tcp", tcp.run)
         log.info("DNS authority listens", addresses=[f"{address} port {port}" for address, port in self.bound])
 
     def stop(self) -> None:
@@ -122,20 +158,37 @@ class DnsServer:
         if self._bell is None:
             return
         bell, wake = self._bell
-        bell.close()  # the other end becomes readable, for both threads
+        bell.close()  # the other end becomes readable
+        for udp in self._udp:
+            udp.stop()
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        self._udp.clear()
         wake.close()
-        sockets.close(self._pairs)
-        self._pairs, self._bell = [], None
+        pairs, self._pairs, self._bell = self._pairs, [], None
+        sockets.close(pairs)
+
+    def _limit(self, rate_limit: RateLimit | None) -> None:
+        if rate_limit != self._rate_limit:  # else what was counted this second would be forgotten
+            self._rate_limit = rate_limit
+            self._limiter = Limiter(rate_limit) if rate_limit else None
 
     def _replace(self, contents: Contents) -> None:
         self._contents = contents
+        *datagrams, stream = self._tallies
         self._tables = (
-            Table(contents, self._udp_tallies, self._cookies, is_stream=False, nsid=self._nsid),
-            Table(contents, self._tcp_tallies, self._cookies, is_stream=True, nsid=self._nsid),
+            *(Table(contents, tally, self._cookies, is_stream=False, nsid=self._nsid) for tally in datagrams),
+            Table(contents, stream, self._cookies, is_stream=True, nsid=self._nsid),
         )
+
+    def _table(self, index: int) -> Table:
+        return self._tables[index]
+
+    def _start_thread(self, name: str, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=self._guard, args=(name, run), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def _guard(self, name: str, run: Callable[[], None]) -> None:
         """A transport that ends by surprise is told to whoever can end the daemon, so that it is started anew."""

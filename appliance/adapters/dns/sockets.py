@@ -4,6 +4,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ _BACKLOG = 1024
 _TRIES = 20
 _PMTUDISC_OMIT = 5  # linux/in.h: ignore what strangers say about the path's MTU, answers are small enough
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
+_SO_MEMINFO = 55
+_MEMORY = struct.Struct("9I")
 _NO_IPV6 = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
 
 
@@ -49,6 +52,14 @@ def bind(listen: Iterable[Listen]) -> list[Pair]:
         close(pairs)
         raise
     return pairs
+
+
+def overflowed(sock: socket.socket) -> int:
+    """Datagrams that came to this socket and found no room (SO_MEMINFO, linux/sock_diag.h); 0 when it is closed."""
+    try:
+        return int(_MEMORY.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMORY.size))[8])
+    except OSError:  # or a kernel before 4.12, that does not tell
+        return 0
 
 
 def close(pairs: Iterable[Pair]) -> None:

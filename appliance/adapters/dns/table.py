@@ -1,13 +1,15 @@
 """The table: one generation of contents, and the ready-made replies to everything asked of it so far.
 
-Why: a reply to the same question is the same octets but for the id, so it is made once. Three ways, quickest first:
+Why: a reply to the same question is the same octets but for the id, so it is made once. Four ways, quickest first:
 
     1. `ready`      the octets behind the id were seen before           one dict lookup
-    2. `_sections`  the name and type were, in another case or EDNS     patch: question, flags, size, OPT
-    3. `codec`      dnslib packs the records that `model.answers` gives  once per name and type in a generation
+    2. `_denials`   all but the first label were, and it does not exist  one more, and the label pasted in
+    3. `_sections`  the name and type were, in another case or EDNS     patch: question, flags, size, OPT
+    4. `codec`      dnslib packs the records that `model.answers` gives  once per name and type in a generation
 
 A new generation is a new table: the old one is dropped whole, so no reply can be out of date. Random names below an
-apex all share the zone's NXDOMAIN, so they neither cost a dnslib run nor a line of memory.
+apex all share the zone's NXDOMAIN, and those of one length its octets: they cost neither a dnslib run nor memory each.
+The usual flood of an authority is made of them.
 It knows messages and contents; not sockets, threads or rate limits.
 """
 
@@ -15,15 +17,20 @@ import struct
 from typing import NamedTuple
 
 from appliance.adapters.dns import codec, questions
-from appliance.adapters.dns.cookies import FULL_COOKIE, Cookies
+from appliance.adapters.dns.cookies import Cookies
 from appliance.adapters.dns.questions import AA, HEADER, LARGEST_UDP, OPCODE, QR, RD, SMALLEST_UDP, TC, Edns, Question
 from appliance.adapters.dns.tallies import Cell, Tallies
 from appliance.model.answers import IN, NOTE_TEXTS, Answer, Kind, Rcode, answer, kind_of
 from appliance.model.zones import Contents, Name
 
 LARGEST_TCP = 65535
-_MOST_READY = 8192
-"""Ready-made replies kept. Clients that vary their EDNS size can fill it; then it begins anew."""
+_MOST_KEPT = 4 << 20
+"""Octets of ready-made replies and denials. Clients that vary their EDNS options can fill it; then it begins anew."""
+_BESIDE = 400
+"""Octets that each of them takes beside what it contains."""
+_FLAGS_AND_COUNTS = HEADER - 2
+_COUNTS = slice(4, HEADER)
+"""Of a message: how many records its sections have."""
 _HEAD = struct.Struct("!BBHHHH")
 _OPT = struct.Struct("!BHHBBHH")
 _POINTER = 0xC000  # RFC 1035 §4.1.4
@@ -37,6 +44,21 @@ class Reply(NamedTuple):
     tail: bytes
     cell: Cell
     fetched: Name | None
+
+
+class _Denial(NamedTuple):
+    """The reply to a question for a name that does not exist, right below one that does, but for its first label.
+
+    It is the same for every such name of the same length there: even the pointers in it are.
+    """
+
+    before: bytes
+    """Behind the id: flags and counts."""
+    parent: Name
+    end: int
+    """Where the question ends in the message."""
+    after: bytes
+    cell: Cell
 
 
 class _Sections(NamedTuple):
@@ -56,13 +78,15 @@ class _Sections(NamedTuple):
 
 
 class Table:
-    """Replies of one transport. `is_stream`: no limit but the frame's (TCP); else EDNS decides, up to 1232 octets."""
+    """Replies of one thread. `is_stream`: no limit but the frame's (TCP); else EDNS decides, up to 1232 octets."""
 
     def __init__(
         self, contents: Contents, tallies: Tallies, cookies: Cookies, *, is_stream: bool, nsid: bytes | None = None
     ) -> None:
         self.contents = contents
         self.ready: dict[bytes, Reply] = {}
+        self._denials: dict[bytes, _Denial] = {}
+        self._kept = 0
         self._sections: dict[tuple[Name, bool, Kind, bool], _Sections] = {}
         self._tallies = tallies
         self._cookies = cookies
@@ -71,13 +95,21 @@ class Table:
 
     def reply(self, message: bytes, source: bytes) -> Reply | None:
         """The reply to a plain query that is not in `ready`; None: it is not plain. `source`: the packed address."""
+        if message[_COUNTS] not in questions.PLAIN:
+            return None
+        denied = self._denied(message)
+        if denied is not None:
+            return denied
         question = questions.read(message)
         if question is None:
             return None
         sections = self._find(question)
         reply = self._compose(question, sections, source)
-        if sections.is_name and not (question.edns and question.edns.cookie):
-            self._keep(message, question, reply)
+        if not (question.edns and question.edns.cookie):
+            if sections.is_name:
+                self._keep(message, question, reply)
+            elif sections.rcode is Rcode.NXDOMAIN:
+                self._keep_denial(message, question, reply)
         return reply
 
     def odd_reply(self, message: bytes, source: bytes) -> Reply | None:
@@ -87,8 +119,6 @@ class Table:
 
     def is_proven(self, message: bytes, source: bytes) -> bool:
         """Whether a plain query shows a server cookie that was made here for `source`."""
-        if FULL_COOKIE not in message:  # nearly always, and this is asked of every datagram of a flood
-            return False
         question = questions.read(message)
         edns = question.edns if question else None
         return edns is not None and self._cookies.is_ours(edns.cookie, source)
@@ -100,12 +130,40 @@ class Table:
             return b""
         return _HEAD.pack(QR | TC | question.flags & RD, 0, 1, 0, 0, 0) + question.asked
 
+    def _denied(self, message: bytes) -> Reply | None:
+        """The reply for a name that does not exist, when one beside it was asked for in the same way before."""
+        if len(message) == HEADER:
+            return None
+        start = HEADER + 1 + message[HEADER]
+        denial = self._denials.get(message[2 : HEADER + 1] + message[start:])
+        if denial is None or message[HEADER:start].lower() + denial.parent in self.contents.weights:
+            return None
+        return Reply(denial.before + message[HEADER : denial.end] + denial.after, denial.cell, None)
+
+    def _keep_denial(self, message: bytes, question: Question, reply: Reply) -> None:
+        start = HEADER + 1 + message[HEADER]
+        parent = question.name[start - HEADER :]
+        if parent not in self.contents.weights or not message.startswith(parent, start):
+            return
+        self._make_room(message, reply)
+        end = _FLAGS_AND_COUNTS + len(question.asked)
+        self._denials[message[2 : HEADER + 1] + message[start:]] = _Denial(
+            reply.tail[:_FLAGS_AND_COUNTS], parent, HEADER + len(question.asked), reply.tail[end:], reply.cell
+        )
+
     def _keep(self, message: bytes, question: Question, reply: Reply) -> None:
         if not question.asked.startswith(question.name):
             return  # random case (0x20): never seen again
-        if len(self.ready) >= _MOST_READY:
-            self.ready.clear()
+        self._make_room(message, reply)
         self.ready[message[2:]] = reply
+
+    def _make_room(self, message: bytes, reply: Reply) -> None:
+        octets = len(message) + len(reply.tail) + _BESIDE
+        self._kept += octets
+        if self._kept > _MOST_KEPT:
+            self.ready.clear()
+            self._denials.clear()
+            self._kept = octets
 
     def _find(self, question: Question) -> _Sections:
         if question.verdict is not None:

@@ -1,6 +1,6 @@
 """Tallies: what was asked and answered, counted without a lock and without a lookup for each question.
 
-A ready-made reply carries its cell, so counting is one addition. Only the thread of a transport adds to its cells.
+A ready-made reply carries its cell, so counting is one addition. Only the thread they are for adds to its cells.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,12 @@ _TYPE_NAMES = {
     251: "IXFR", 252: "AXFR", 255: "ANY", 257: "CAA",
 }  # fmt: skip
 
+_WINDOW_SECONDS = 0.02
+_FORGOTTEN_SECONDS = 1.0
+
 
 class Tallies:
-    """The counters of one transport, by query type and rcode; types outside the list are counted as `other`."""
+    """The counters of one thread, by query type and rcode; types outside the list are counted as `other`."""
 
     def __init__(self, transport: str) -> None:
         self.transport = transport
@@ -30,6 +33,9 @@ class Tallies:
         self.timed = 0
         """How many questions that is the sum over."""
         self.slowest_seconds = 0.0
+        self._window_began = 0.0
+        self._in_window = 0
+        self._per_second = 0.0
         self._cells: dict[tuple[str, str], Cell] = {}
         self._by_number: dict[tuple[int, Rcode], Cell] = {}
 
@@ -41,11 +47,20 @@ class Tallies:
             self._by_number[qtype, rcode] = found
         return found
 
-    def took(self, seconds: float, questions: int) -> None:
-        """`questions` were answered together in this time."""
+    def took(self, started: float, ended: float, questions: int) -> None:
+        """`questions` were answered together between these moments (monotonic)."""
+        seconds = ended - started
         self.seconds += seconds * questions
         self.timed += questions
         self.slowest_seconds = max(self.slowest_seconds, seconds)
+        self._in_window += questions
+        lasted = ended - self._window_began
+        if lasted >= _WINDOW_SECONDS:
+            self._per_second, self._window_began, self._in_window = self._in_window / lasted, ended, 0
+
+    def per_second(self, now: float) -> float:
+        """About how many questions came a second lately; `now` is monotonic."""
+        return self._per_second if now - self._window_began < _FORGOTTEN_SECONDS else 0.0
 
     def queries(self) -> Mapping[tuple[str, str, str], int]:
         """(query type, rcode, transport) -> number of answers."""

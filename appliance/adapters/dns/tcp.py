@@ -142,7 +142,7 @@ class TcpServer:
 
         Raises ConnectionError for a frame that cannot be a question.
         """
-        started = time.perf_counter()
+        started = time.monotonic()
         table = self._table()
         received = connection.received
         answers = [connection.unsent]
@@ -163,7 +163,7 @@ class TcpServer:
         if count:
             connection.unsent = b"".join(answers)
             self._touch(connection)
-            self._tallies.took(time.perf_counter() - started, count)
+            self._tallies.took(started, time.monotonic(), count)
         return waiting > 0
 
     def _frame(self, identity: bytes, reply: Reply, connection: _Connection) -> bytes:

@@ -1,19 +1,21 @@
-"""The UDP transport: one thread that turns batches of questions into batches of answers.
+"""The UDP transport: one thread for each socket, that turns batches of questions into batches of answers.
 
 `_answer` is the hot path of the whole server; everything in it is there because it was measured (docs/decisions/0003).
 It knows batches and tables; what an answer says is decided elsewhere.
 """
 
-import select
+import contextlib
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from appliance import logs
 from appliance.adapters.dns.batches import SIZE, SLOT, Batch
+from appliance.adapters.dns.cookies import FULL_COOKIE
 from appliance.adapters.dns.table import Reply, Table
 from appliance.adapters.dns.tallies import Tallies
+from appliance.model.answers import Rcode
 from appliance.model.rate_limits import Budget, Limiter, Verdict
 from appliance.model.zones import Name
 
@@ -24,113 +26,131 @@ Sighting = tuple[float, bytes, Name]
 
 _MOST_NOTED = 16
 _ALL_ANSWERED = (Verdict.ANSWER,) * SIZE
+_SLIP = Verdict.SLIP
+_RCODE = 1
+"""The octet of a tail whose lower half is the RCODE."""
+_ARCOUNT = 11
+"""Where the number of additional records ends (RFC 1035 §4.1.1): one in a plain query with a cookie."""
 MOST_ODD_PER_SECOND = 2000
-"""Messages that are no plain queries and are answered: a tenth of what one core could, and more than anybody needs."""
+"""Messages that are no plain queries and are answered, for each socket: a tenth of what one core could, and more than
+anybody needs."""
+MOST_DENIALS_PER_SECOND = 20_000
+"""NXDOMAIN for each socket, where answers are limited at all. Nobody waits for so many names that do not exist; without
+answers a flood of them costs less, and what exists is found through it."""
 MOST_PROVEN_PER_SECOND = 2000
-"""Questions over the limit that are answered all the same, for the server cookie they show."""
-_TURNS = 16
-"""Batches answered on one socket before the others get their turn."""
+"""Questions over the limit that are answered all the same, for the server cookie they show; for each socket."""
 
 
 class UdpServer:
-    """Answers on `socks` from the table that `table()` gives, asked again for every batch. `run` is a thread's body.
+    """Answers on `sock` from the table that `table()` gives, asked again for every batch. `run` is a thread's body.
 
-    `seen` takes the questions that fetched TXT values.
+    `limiter()` likewise gives what judges how many answers a client may have. `seen` takes the questions that fetched
+    TXT values.
     """
 
     def __init__(
         self,
-        socks: Sequence[socket.socket],
-        wake: socket.socket,
+        sock: socket.socket,
         table: Callable[[], Table],
         tallies: Tallies,
         seen: deque[Sighting],
-        limiter: Limiter | None,
+        limiter: Callable[[], Limiter | None],
     ) -> None:
-        self._batches = {sock.fileno(): Batch(sock) for sock in socks}
-        self._wake = wake
+        self._sock = sock
+        self._batch = Batch(sock)
         self._table = table
         self._tallies = tallies
         self._seen = seen
         self._limiter = limiter
         self._odd = Budget(MOST_ODD_PER_SECOND)
+        self._denials = Budget(MOST_DENIALS_PER_SECOND)
         self._proven = Budget(MOST_PROVEN_PER_SECOND)
+        self._is_stopped = False
 
     def run(self) -> None:
-        """Until `wake` becomes readable."""
-        poller = select.poll()
-        for fd in (*self._batches, self._wake.fileno()):
-            poller.register(fd, select.POLLIN)
-        while True:
-            for fd, _ in poller.poll():
-                if fd not in self._batches:
-                    return
-                self._drain(self._batches[fd])
+        """Until `stop`."""
+        batch, took = self._batch, self._tallies.took
+        lengths: list[int] = []
+        while not self._is_stopped:
+            # Behind a full batch there are more: they are taken without giving the interpreter lock away.
+            lengths = batch.receive(is_waiting=len(lengths) < SIZE)
+            if not lengths:
+                continue
+            started = time.monotonic()
+            limiter = self._limiter()
+            if limiter:
+                limiter.tick(started)
+            batch.send(len(lengths), self._answer(batch, lengths, limiter))
+            took(started, time.monotonic(), len(lengths))
 
-    def _drain(self, batch: Batch) -> None:
-        for _ in range(_TURNS):
-            lengths = batch.receive()
-            if lengths:
-                started = time.monotonic()
-                if self._limiter:
-                    self._limiter.tick(started)
-                batch.send(self._answer(batch, lengths))
-                self._tallies.took(time.monotonic() - started, len(lengths))
-            if len(lengths) < SIZE:
-                return
+    def stop(self) -> None:
+        """Have `run` return. Callable from any thread."""
+        self._is_stopped = True
+        with contextlib.suppress(OSError):  # it says "not connected", and wakes who waits all the same
+            self._sock.shutdown(socket.SHUT_RD)
 
-    def _answer(self, batch: Batch, lengths: list[int]) -> list[int]:
-        """Write the answers over the questions; how long each became, 0 for none."""
+    def _answer(self, batch: Batch, lengths: list[int], limiter: Limiter | None) -> list[int]:
+        """Write the answers over the questions. The numbers of those that get none, ascending."""
         table = self._table()  # after the batch was received: what was published before a question was sent is in it
-        ready, slots = table.ready, batch.slots
-        verdicts = self._limiter.judge(batch.addresses(len(lengths))) if self._limiter else _ALL_ANSWERED
-        answered: list[int] = []
+        ready, slots, answered = table.ready, batch.slots, batch.answered
+        verdicts = limiter.judge(batch.addresses(len(lengths))) if limiter else _ALL_ANSWERED
+        silent: list[int] = []
         fetched: list[tuple[int, Name]] = []
+        limited = slipped = 0
         start = -SLOT
-        for length, verdict in zip(lengths, verdicts, strict=False):
+        for index, (length, verdict) in enumerate(zip(lengths, verdicts, strict=False)):
             start += SLOT
-            if verdict and not self._is_proven(table, batch, start, length):
-                answered.append(self._limited(table, batch, start, length, verdict))
-                continue
-            reply = ready.get(slots[start + 2 : start + length]) or self._make(table, batch, start, length)
-            if reply is None:
-                answered.append(0)
-                continue
-            tail, cell, name = reply
-            cell[0] += 1
-            if name is not None:
-                fetched.append((start, name))
-            end = 2 + len(tail)
-            slots[start + 2 : start + end] = tail  # the id stays
-            answered.append(end)
+            end = start + length
+            if verdict and not (slots[start + _ARCOUNT] == 1 and self._is_proven(table, batch, start, end)):
+                tail = table.truncated(slots[start:end]) if verdict is _SLIP else b""
+                limited += 1
+                if tail:
+                    slipped += 1
+            elif reply := ready.get(slots[start + 2 : end]) or self._make(table, batch, start, end):
+                tail, cell, name = reply
+                cell[0] += 1
+                if name is not None:
+                    fetched.append((start, name))
+            else:
+                tail = b""
+            if tail:
+                answered[index] = octets = 2 + len(tail)
+                slots[start + 2 : start + octets] = tail  # the id stays
+            else:
+                silent.append(index)
+        if limited:
+            self._tallies.slipped += slipped
+            self._tallies.dropped += limited - slipped
         if fetched:
             self._note(batch, fetched)
-        return answered
+        return silent
 
-    def _is_proven(self, table: Table, batch: Batch, start: int, length: int) -> bool:
+    def _is_proven(self, table: Table, batch: Batch, start: int, end: int) -> bool:
         """Whether the client shows a server cookie that it was given: its address is no forgery (RFC 7873 §5.2.5)."""
-        message = batch.slots[start : start + length]
-        return table.is_proven(message, batch.address(start)) and self._proven.take(time.monotonic())
+        return (
+            batch.slots.find(FULL_COOKIE, start, end) > 0
+            and table.is_proven(batch.slots[start:end], batch.address(start))
+            and self._proven.take(time.monotonic())
+        )
 
-    def _limited(self, table: Table, batch: Batch, start: int, length: int, verdict: Verdict) -> int:
-        """Nothing, or just so much that a real client comes back over TCP. The octets to send."""
-        tail = table.truncated(batch.slots[start : start + length]) if verdict is Verdict.SLIP else b""
-        if not tail:
-            self._tallies.dropped += 1
-            return 0
-        self._tallies.slipped += 1
-        batch.slots[start + 2 : start + 2 + len(tail)] = tail
-        return 2 + len(tail)
-
-    def _make(self, table: Table, batch: Batch, start: int, length: int) -> Reply | None:
+    def _make(self, table: Table, batch: Batch, start: int, end: int) -> Reply | None:
         """A reply that is not ready. Whatever goes wrong with one question must not end the authority for all."""
-        message = batch.slots[start : start + length]
+        message = batch.slots[start:end]
         source = batch.address(start)
         try:
-            return table.reply(message, source) or self._make_odd(table, message, source)
+            reply = table.reply(message, source)
+            if reply is None:
+                return self._make_odd(table, message, source)
+            return None if self._is_one_denial_too_many(reply) else reply
         except Exception:
             log.exception("question not answered, please report it", message=message.hex())
             return None
+
+    def _is_one_denial_too_many(self, reply: Reply) -> bool:
+        if reply.tail[_RCODE] & 15 != Rcode.NXDOMAIN or not self._limiter() or self._denials.take(time.monotonic()):
+            return False
+        self._tallies.dropped += 1
+        return True
 
     def _make_odd(self, table: Table, message: bytes, source: bytes) -> Reply | None:
         """To a message that only the slow parser understands. Floods of them have a share, so they starve nobody."""

@@ -12,14 +12,16 @@ from appliance import atomic, directories
 from appliance.model import documents, workloads
 from appliance.model.admission import Desired
 from appliance.model.errors import InvalidInput, Unavailable
+from appliance.model.steps import Steps, at_once
 from appliance.model.workloads import Workload
 
 
 class WorkloadFiles:
     """`workloads/`: the desired state. Keeps `control.ports.WorkloadStore`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, steps: Steps = at_once) -> None:
         self._directory = directory
+        self._steps = steps
         self._read: dict[str, tuple[directories.Signature | None, Desired]] = {}
 
     def load(self) -> list[Desired]:
@@ -33,7 +35,7 @@ class WorkloadFiles:
 
     def _load(self) -> list[Desired]:
         fresh: dict[str, tuple[directories.Signature | None, Desired]] = {}
-        for entry in directories.entries(self._directory):
+        for entry in self._steps(directories.entries(self._directory)):
             if entry.name.startswith(".") or not entry.name.endswith((directories.SUFFIX, ".yml")):
                 continue
             known = self._read.get(entry.name)
@@ -47,7 +49,7 @@ class WorkloadFiles:
     def read(self, identities: Iterable[str]) -> dict[str, Desired | None]:
         """These workloads' files as they are now; None: there is none. Raises Unavailable as `load`."""
         with self._speaking_for_itself():
-            return {identity: self._read_one(identity) for identity in identities}
+            return {identity: self._read_one(identity) for identity in self._steps(identities)}
 
     @contextlib.contextmanager
     def _speaking_for_itself(self) -> Iterator[None]:
@@ -96,8 +98,9 @@ class WorkloadFiles:
 class AcceptedFiles:
     """`state/accepted/`: the versions let in last. Keeps `control.ports.AcceptedStore`; nobody else writes there."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, steps: Steps = at_once) -> None:
         self._directory = directory
+        self._steps = steps
         self._known: dict[str, Workload] | None = None
 
     def load(self) -> Mapping[str, Workload]:
@@ -131,7 +134,8 @@ class AcceptedFiles:
     def _cache(self) -> dict[str, Workload]:
         if self._known is None:
             names = os.listdir(self._directory) if self._directory.is_dir() else []
-            found = (_accepted(self._directory, name) for name in names if name.endswith(directories.SUFFIX))
+            names = [name for name in names if name.endswith(directories.SUFFIX)]
+            found = (_accepted(self._directory, name) for name in self._steps(names))
             self._known = {workload.id: workload for workload in found if workload is not None}
         return self._known
 

@@ -13,6 +13,7 @@ def add(app: FastAPI, gateway: Gateway) -> None:
     """Add the routes."""
     _add_about_names(app, gateway)
     _add_about_the_appliance(app, gateway)
+    _add_for_machines(app, gateway)
 
 
 def _add_about_names(app: FastAPI, gateway: Gateway) -> None:
@@ -78,6 +79,8 @@ def _add_about_the_appliance(app: FastAPI, gateway: Gateway) -> None:
     def doctor() -> Response:
         return answered(gateway.doctor())
 
+
+def _add_for_machines(app: FastAPI, gateway: Gateway) -> None:
     @app.get(
         "/v1/metrics",
         operation_id="metrics",

@@ -27,6 +27,11 @@ class AcceptedVersions:
         accepted = self._store.load()
         self._register.restore(accepted, accepted.keys())
 
+    def remember_some(self, identities: Iterable[str]) -> None:
+        """Traefik serves the versions of these that are live now: all of them, unless they are many."""
+        for identity in itertools.islice(identities, _AT_ONCE):
+            self._remember(identity)
+
     def remember_all(self, identities: Iterable[str], lock: threading.Condition) -> None:
         """Traefik serves the versions of these that are live now.
 
@@ -36,8 +41,7 @@ class AcceptedVersions:
         left = iter(identities)
         while portion := tuple(itertools.islice(left, _AT_ONCE)):
             with lock:
-                for identity in portion:
-                    self._remember(identity)
+                self.remember_some(portion)
 
     def _remember(self, identity: str) -> None:
         route = self._register.routes.get(identity)

@@ -16,7 +16,7 @@ from appliance import logs
 from appliance.control.accepted import AcceptedVersions
 from appliance.control.board import Board, Certified
 from appliance.control.chronicle import Chronicle
-from appliance.control.confirmation import Confirmation
+from appliance.control.confirmation import Answers, Confirmation
 from appliance.control.decisions import Decisions, certificates_for
 from appliance.control.events import Events
 from appliance.control.intake import Intake
@@ -309,15 +309,18 @@ class Applier:
             self._accepted.forget(identity)
 
     def _confirm(self) -> None:
-        answers = self._confirmation.ask(self._changed)
+        answers = self._confirmation.ask(self._changed, self._heed)
         self._accepted.remember_all(answers.applied, self._changed)
-        with self._changed:
-            if not self._confirmation.is_working():
-                self._pace.settled()
-            for identity in answers.applied:
-                self._rejections.forget(identity)
-            self._rejections.note(answers.rejected)
-            self._rejections.look()
-            self._chronicle.look(answers.news, self.board.standing)
-            if answers.is_news:
-                self._changed.notify_all()
+
+    def _heed(self, answers: Answers) -> None:
+        """Whoever sees a workload applied also sees what follows from it: so under the lock of the answers."""
+        if not self._confirmation.is_working():
+            self._pace.settled()
+        for identity in answers.applied:
+            self._rejections.forget(identity)
+        self._accepted.remember_some(answers.applied)
+        self._rejections.note(answers.rejected)
+        self._rejections.look()
+        self._chronicle.look(answers.news, self.board.standing)
+        if answers.is_news:
+            self._changed.notify_all()

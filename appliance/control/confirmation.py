@@ -4,6 +4,7 @@ A file in the watched directory is a wish: Traefik reads it some time later, may
 So a route counts as applied when Traefik's API reports router, service and servers as rendered, the router enabled.
 """
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -155,25 +156,36 @@ class Confirmation:
         """Seconds until the next asking makes sense."""
         return self._pause if self._open or self._leaving else _IDLE_SECONDS
 
-    def ask(self, lock: threading.Condition) -> Answers:
-        """Ask Traefik what is open, and take `lock` to note the answers."""
+    def ask(self, lock: threading.Condition, heed: Callable[[Answers], None] = lambda _: None) -> Answers:
+        """Ask Traefik what is open, and take `lock` to note the answers.
+
+        `heed` is told of them before `lock` is let go, so that nobody sees a standing before what follows from it.
+        """
         with lock:
             questions = {identity: self._expected[identity] for identity in self._open}
             leaving = dict(self._leaving)
-        if not questions and not leaving:
-            return Answers()
+        note = self._ask(questions, leaving) if questions or leaving else Answers
+        with lock:
+            answers = note()
+            heed(answers)
+            return answers
+
+    def _ask(self, questions: Mapping[str, Expectation], leaving: Mapping[str, Expectation]) -> Callable[[], Answers]:
+        """Ask Traefik; what is returned notes what it said."""
         try:
             found = self._find({**leaving, **questions})
         except Unavailable as error:
-            with lock:
-                silenced = self._note_silence(str(error))
-                return Answers(is_news=bool(silenced), news=silenced)
-        with lock:
-            self._is_silent = False
-            self._answering_since = self._answering_since or self._clock()
-            self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
-            has_left = self._note_departures(_still(leaving, self._leaving), found)
-            return self._note_answers(_still(questions, self._expected), found, has_left=has_left)
+            return functools.partial(self._note_silence, str(error))
+        return functools.partial(self._note, questions, leaving, found)
+
+    def _note(
+        self, questions: Mapping[str, Expectation], leaving: Mapping[str, Expectation], found: Mapping[str, _Found]
+    ) -> Answers:
+        self._is_silent = False
+        self._answering_since = self._answering_since or self._clock()
+        self._pause = min(_LONGEST_PAUSE_SECONDS, self._pause * _PAUSE_GROWTH)
+        has_left = self._note_departures(_still(leaving, self._leaving), found)
+        return self._note_answers(_still(questions, self._expected), found, has_left=has_left)
 
     def _find(self, questions: Mapping[str, Expectation]) -> Mapping[str, _Found]:
         """Services are asked for first. An update often changes nothing but its servers: when those are the new ones, a
@@ -200,7 +212,7 @@ class Confirmation:
         parent = self._proxy.router(expected.protocol, above) if above else None
         return router, service, parent
 
-    def _note_silence(self, problem: str) -> frozenset[str]:
+    def _note_silence(self, problem: str) -> Answers:
         self._is_silent = True
         self._answering_since = None
         self._taken_in = (0, 0.0)
@@ -209,7 +221,7 @@ class Confirmation:
         waiting = [identity for identity in self._open if self.standing(identity).state is State.PENDING]
         changed = frozenset(identity for identity in waiting if self.standing(identity) != silent)
         self._standings.update(dict.fromkeys(waiting, silent))
-        return changed
+        return Answers(is_news=bool(changed), news=changed)
 
     def _note_departures(self, leaving: Mapping[str, Expectation], found: Mapping[str, _Found]) -> bool:
         gone = [identity for identity in leaving if found[identity][0] is None]

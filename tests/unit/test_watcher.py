@@ -304,6 +304,8 @@ def test_a_directory_and_the_one_above_it_are_watched_alike(tmp_path: Path) -> N
     watcher.add(tmp_path, above.put)
     watcher.start(lambda error: pytest.fail(str(error)))
     try:
+        told_anything(above)
+        told_anything(below)
         (tmp_path / "gateway.yaml").write_text("acme: {}", encoding="utf-8")
         told(above, "gateway.yaml")
         while not above.empty():

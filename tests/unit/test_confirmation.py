@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from appliance.control.confirmation import Confirmation
+from appliance.control.confirmation import Answers, Confirmation
 from appliance.model import admission, workloads
 from appliance.model.admission import Gateway
 from appliance.model.backends import BackendPolicy
@@ -91,6 +91,29 @@ def test_a_route_is_applied_when_it_is_reported_as_rendered(bench: Bench, item: 
     bench.ask()
     assert bench.state() == (State.APPLIED, "")
     assert bench.answers.applied == {"blog"}
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_nobody_sees_a_standing_before_what_follows_from_it(bench: Bench, is_silent: bool) -> None:
+    """The lock that guards standings is not let go between the two."""
+    bench.write(decision("blog"))
+    bench.traefik.silent = is_silent
+    got_in: list[bool] = []
+
+    def look() -> None:
+        if is_free := bench.lock.acquire(blocking=False):
+            bench.lock.release()
+        got_in.append(is_free)
+
+    def heed(answers: Answers) -> None:
+        assert answers.news == {"blog"}
+        assert bench.confirmation.standing("blog").state is (State.PENDING if is_silent else State.APPLIED)
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+
+    bench.confirmation.ask(bench.lock, heed)
+    assert got_in == [False]
 
 
 @pytest.mark.parametrize("others", [0, 20])

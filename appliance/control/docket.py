@@ -234,10 +234,6 @@ class Docket:
         )
         return {state: states[state] for state in ("issued", "ordered", "withheld")}
 
-    def has_news(self) -> bool:
-        """Whether there is something that nobody was told of yet: a verdict that changed, or an order to rehearse."""
-        return bool(self._changed or self._to_rehearse)
-
     def news(self) -> frozenset[str]:
         """The subjects whose verdict changed since the last call."""
         changed, self._changed = frozenset(self._changed), set()

@@ -63,6 +63,8 @@ class Issuance:
         self._asked_at = float("-inf")
         self._is_traefik_away = False
         self._skipped: dict[str, str] = {}
+        self._is_roused = False
+        """Whether anything came about since the governor last began to look at everything."""
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -102,7 +104,7 @@ class Issuance:
         """Check these soon (None: all that have no certificate): what they depend on may have changed."""
         with self._wake:
             self._docket.look(subjects)
-            self._wake.notify_all()
+            self._rouse()
 
     def views(self) -> dict[str, IssuanceView]:
         """How every followed subject stands."""
@@ -138,7 +140,7 @@ class Issuance:
                 self._skipped.clear()  # Traefik was started since, with its stores put right
             elif isinstance(event, OrderFailed):
                 self._docket.fail(event.domains, issuance.failure_of(event), _jitter())
-                self._wake.notify_all()
+                self._rouse()
         if isinstance(event, OrderFailed) and issuance.weight(event) is Weight.PASSING:
             self._preflights.doubt_authority()
 
@@ -146,10 +148,15 @@ class Issuance:
         """Take in how the rehearsal of an order at this staging directory ended; None: well."""
         with self._wake:
             self._docket.rehearsed(subject, directory, failure, _jitter())
-            self._wake.notify_all()
+            self._rouse()
 
     def _ask_soon(self) -> None:
         self._asked_at = float("-inf")
+        self._rouse()
+
+    def _rouse(self) -> None:
+        """Under the lock. Whoever is busy just now looks once more."""
+        self._is_roused = True
         self._wake.notify_all()
 
     def _guard(self, on_failure: Callable[[BaseException], None]) -> None:
@@ -169,8 +176,8 @@ class Issuance:
         with self._wake:
             due = min(self._docket.next_due(), self._asked_at + self._asking_seconds())
             pause = max(0.0, due - time.monotonic())
-            if pause and not self._docket.has_news() and not self._stopping:
-                self._wake.wait(pause)
+            self._wake.wait_for(lambda: self._is_roused or self._stopping, pause)
+            self._is_roused = False
             return not self._stopping
 
     def _asking_seconds(self) -> float:
@@ -205,7 +212,7 @@ class Issuance:
             found = self._preflights.check(subject)
             with self._wake:
                 self._docket.judge(subject, found, self._clock(), time.monotonic())
-                self._wake.notify_all()
+                self._rouse()
         except BaseException as error:  # noqa: BLE001  a check that was never ended must not go unnoticed
             on_failure(error)
 

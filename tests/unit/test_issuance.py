@@ -1,6 +1,7 @@
 """The governor: what is ordered when, over fakes of everything around it."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
@@ -8,8 +9,8 @@ from appliance.control import docket
 from appliance.control.docket import IssuanceView, Limits
 from appliance.control.issuance import Issuance
 from appliance.model.acme_log import Cause, Obtained, OrderBegun, OrderFailed, Problem, ResolverSkipped
-from appliance.model.issuance import Failure, Weight
-from tests.fakes import FakeRouteFiles, FakeTraefik, until
+from appliance.model.issuance import Failure, Record, Weight
+from tests.fakes import PATIENCE_SECONDS, FakeRouteFiles, FakeTraefik, until
 from tests.fakes_issuance import FakeIssuanceStore, FakePreflights, FakeRehearsals
 
 SHOP = "shop.customer.com"
@@ -118,7 +119,7 @@ def test_a_failed_order_is_withdrawn_and_rests_before_the_next(governor: Governo
     assert not governor.is_allowed(SHOP)
     governor.later(120)
     until(lambda: governor.is_allowed(SHOP))
-    assert len(governor.changes) >= 2
+    until(lambda: len(governor.changes) >= 2)
 
 
 def test_a_rest_outlives_a_restart_and_the_workload(governor: Governor) -> None:
@@ -216,6 +217,28 @@ def test_a_failed_renewal_is_remembered_until_one_succeeds(governor: Governor) -
     assert governor.view(SHOP).failure is not None
     governor.issuance.heed(Obtained(governor.now + 1, (SHOP,)))
     assert governor.view(SHOP).failure is None
+
+
+def test_what_comes_about_while_the_governor_is_busy_is_not_left_lying(
+    governor: Governor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed renewal changes no verdict: nothing but being roused makes the governor store it."""
+    is_saving, may_end = threading.Event(), threading.Event()
+    save = governor.store.save
+
+    def save_slowly(records: Mapping[str, Record], spent: tuple[float, ...]) -> None:
+        save(records, spent)
+        is_saving.set()
+        may_end.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(governor.store, "save", save_slowly)
+    governor.traefik.certified = frozenset({SHOP})
+    governor.issuance.follow([SHOP])
+    assert is_saving.wait(PATIENCE_SECONDS)
+    assert governor.view(SHOP).is_issued
+    governor.issuance.heed(OrderFailed(governor.now, "", (SHOP,), Cause.UNKNOWN, (), "words", is_renewal=True))
+    may_end.set()
+    until(lambda: governor.store.records[SHOP].failure is not None)
 
 
 def test_an_order_traefik_never_speaks_of_is_given_up(governor: Governor) -> None:

@@ -244,6 +244,27 @@ def test_another_directory_in_the_place_is_watched_at_once(deed: Callable[[Path]
                 replaced.get()
 
 
+def test_a_directory_that_is_replaced_while_it_is_looked_at_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, replaced = tmp_path / "workloads", queue.Queue[None]()
+    directory.mkdir()
+    identity_now, looks = watcher_module._identity, []
+
+    def identity(path: Path) -> tuple[int, int] | None:
+        found = identity_now(path)
+        looks.append(path)
+        if looks.count(directory) == 1:
+            move_away(directory, 0)
+        return found
+
+    with watching(directory, lambda: replaced.put(None)) as (_, names):
+        monkeypatch.setattr(watcher_module, "_identity", identity)
+        directory.chmod(0o700)
+        replaced.get(timeout=PATIENCE_SECONDS)
+        until(lambda: is_told(directory, names))
+
+
 def test_a_directory_whose_entries_or_mode_change_is_no_other_one(tmp_path: Path) -> None:
     directory, replaced = tmp_path / "workloads", queue.Queue[None]()
     directory.mkdir()

@@ -81,7 +81,7 @@ class Watcher:
         logging.getLogger("watchdog").addHandler(self._complaints)
         with self._lock:
             for place in self._places:
-                self._attend(place)
+                self._attend(place, _identity(place.directory))
                 self._note(place, None)
         self._thread = threading.Thread(target=self._run, args=(on_failure,), name="watcher", daemon=True)
         self._thread.start()
@@ -132,8 +132,9 @@ class Watcher:
                 place.on_replaced()
 
     def _note_entry(self, place: _Place, name: str | None) -> None:
-        place.is_moved = place.is_moved or name is None
-        self._note(place, name)
+        with self._wake:
+            place.is_moved = place.is_moved or name is None
+            self._note(place, name)
 
     def _note(self, place: _Place, name: str | None) -> None:
         """An entry changed, or (None) anything may have."""
@@ -148,9 +149,10 @@ class Watcher:
         """An entry of a directory above changed: if it is a watched one, that may be another one now."""
         for place in self._places:
             if name is None or name in place.aliases:
-                place.is_lost = place.is_lost or (is_removed and name is not None)
-                place.is_moved = True
-                self._note(place, None)
+                with self._wake:
+                    place.is_lost = place.is_lost or (is_removed and name is not None)
+                    place.is_moved = True
+                    self._note(place, None)
 
     def _note_loss(self) -> None:
         """Events were lost."""
@@ -159,26 +161,30 @@ class Watcher:
     def _look(self) -> None:
         with self._lock:
             for place in self._places:
-                is_another = place.is_lost or _identity(place.directory) != place.identity
-                if is_another or place.is_moved or (place.watch is None and place.identity is not None):
-                    self._attend_anew(place, is_another=is_another)
+                self._look_at(place)
 
-    def _attend_anew(self, place: _Place, *, is_another: bool) -> None:
-        place.is_moved = place.is_lost = False  # what comes from here on is about what is found here
-        self._attend(place)
-        if place.identity is None:
-            place.is_lost = is_another
-        else:
-            place.is_replaced = place.is_replaced or is_another
-        if is_another or place.watch is not None:
-            self._note(place, None)
+    def _look_at(self, place: _Place) -> None:
+        with self._wake:  # what is noted from here on is about what is found here, or about what comes after it
+            is_moved, is_lost = place.is_moved, place.is_lost
+            place.is_moved = place.is_lost = False
+        identity = _identity(place.directory)
+        is_another = is_lost or identity != place.identity
+        is_there = identity is not None
+        if not (is_another or is_moved or (place.watch is None and is_there)):
+            return
+        self._attend(place, identity)
+        with self._wake:
+            place.is_lost = place.is_lost or (is_another and not is_there)
+            place.is_replaced = place.is_replaced or (is_another and is_there)
+            if is_another or place.watch is not None:
+                self._note(place, None)
 
-    def _attend(self, place: _Place) -> None:
+    def _attend(self, place: _Place, identity: tuple[int, int] | None) -> None:
         """Watch the directory that is at this place now. Where that is impossible the log says why, once."""
         if place.watch is not None:
             self._observer.unschedule(place.watch)
             place.watch = None
-        before, place.identity = place.identity, _identity(place.directory)
+        before, place.identity = place.identity, identity
         problem = self._schedule(place)
         if problem is not None and problem != place.problem:
             log.warning(problem, directory=place.directory)

@@ -198,9 +198,9 @@ def test_what_no_workload_uses_is_unused_from_when_that_began(bench: Bench) -> N
     until(lambda: len(bench.mains()) == 2)
     bench.turn()
     assert bench.unused() == {}
+    bench.now += 50
     bench.plane.store.remove("1-news")
     bench.plane.look()
-    bench.now += 50
     until(lambda: bench.unused() == {"news.customer.com": bench.now})
     bench.now += 50
     bench.turn()

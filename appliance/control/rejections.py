@@ -100,9 +100,11 @@ class Rejections:
         return self._retries.pause()
 
     def take(self) -> set[str]:
-        """The ids to decide about anew."""
+        """The ids to decide about anew. What is yet to be taken out comes back the next time, for Traefik has to see
+        it gone before it reads it anew.
+        """
         found, self._reconsidered = self._reconsidered, set()
-        return found | self._register.forgive(self._retries.take())
+        return found | self._register.forgive(self._retries.take(besides=found))
 
     def _note_refusals(self, refusals: Refusals) -> None:
         """On the thread of the trials: what is still wanted and written as it was tried is rejected."""

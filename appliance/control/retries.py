@@ -6,7 +6,7 @@ Traefik a reload. Used under the applier's lock.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 _FIRST_SECONDS = 2.0
 _LONGEST_SECONDS = 300.0
@@ -36,10 +36,10 @@ class Retries:
         """Seconds until the next one is due; infinite when none is waiting."""
         return max(0.0, min(self._due.values(), default=_NEVER) - self._clock())
 
-    def take(self) -> set[str]:
-        """Those that are due now; they are no longer, until they are put off again."""
+    def take(self, besides: Collection[str] = ()) -> set[str]:
+        """Those that are due now, `besides` these; they are no longer, until they are put off again."""
         now = self._clock()
-        found = {identity for identity, moment in self._due.items() if moment <= now}
+        found = {identity for identity, moment in self._due.items() if moment <= now and identity not in besides}
         for identity in found:
             del self._due[identity]
         return found

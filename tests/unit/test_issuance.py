@@ -69,6 +69,10 @@ class Governor:
         assert found is not None
         return found
 
+    def stored(self, subject: str = SHOP) -> Record:
+        """What a restart would begin with."""
+        return self.store.records.get(subject, Record())
+
     def fail(self, subject: str = SHOP, cause: Cause = Cause.PROBLEM, kind: str = "connection") -> None:
         problems = (Problem(kind, 400, "Timeout during connect", subject, None),) if cause is Cause.PROBLEM else ()
         at, self.now = self.now, self.now + 0.001
@@ -126,12 +130,12 @@ def test_a_rest_outlives_a_restart_and_the_workload(governor: Governor) -> None:
     governor.issuance.follow([SHOP])
     until(lambda: governor.is_allowed(SHOP))
     governor.fail()
-    until(lambda: governor.store.records.get(SHOP) is not None and governor.store.records[SHOP].failures == 1)
+    until(lambda: governor.stored().failures == 1)
     governor.issuance.follow([])
     governor.restart()
     governor.issuance.follow([SHOP])
     until(lambda: "could not connect to the host" in governor.reason(SHOP))
-    assert governor.view(SHOP).next_try == governor.store.records[SHOP].rests_until
+    assert governor.view(SHOP).next_try == governor.stored().rests_until
 
 
 def test_a_failure_that_is_told_twice_counts_once(governor: Governor) -> None:
@@ -210,7 +214,7 @@ def test_a_failed_renewal_is_remembered_until_one_succeeds(governor: Governor) -
     until(lambda: governor.view(SHOP).is_issued)
     governor.issuance.heed(OrderFailed(governor.now, "", (SHOP,), Cause.UNKNOWN, (), "words", is_renewal=True))
     assert governor.is_allowed(SHOP)
-    until(lambda: governor.store.records.get(SHOP) is not None and governor.store.records[SHOP].failure is not None)
+    until(lambda: governor.stored().failure is not None)
     governor.restart()
     governor.issuance.follow([SHOP])
     until(lambda: governor.view(SHOP).is_issued)
@@ -238,7 +242,7 @@ def test_what_comes_about_while_the_governor_is_busy_is_not_left_lying(
     assert governor.view(SHOP).is_issued
     governor.issuance.heed(OrderFailed(governor.now, "", (SHOP,), Cause.UNKNOWN, (), "words", is_renewal=True))
     may_end.set()
-    until(lambda: governor.store.records[SHOP].failure is not None)
+    until(lambda: governor.stored().failure is not None)
 
 
 def test_an_order_traefik_never_speaks_of_is_given_up(governor: Governor) -> None:
@@ -336,7 +340,7 @@ def test_a_first_order_is_rehearsed_and_then_made_in_earnest_at_once(rehearsing:
     rehearsing.issuance.rehearsed(SHOP, STAGING, None)
     until(lambda: rehearsing.is_allowed(SHOP))
     assert not rehearsing.is_allowed(WILDCARD)
-    until(lambda: rehearsing.store.records[SHOP].rehearsed == STAGING)
+    until(lambda: rehearsing.stored().rehearsed == STAGING)
 
 
 def test_what_was_proven_is_not_rehearsed_again(rehearsing: Governor) -> None:
@@ -345,7 +349,7 @@ def test_what_was_proven_is_not_rehearsed_again(rehearsing: Governor) -> None:
     rehearsing.issuance.rehearsed(SHOP, STAGING, None)
     until(lambda: rehearsing.is_allowed(SHOP))
     rehearsing.fail()
-    until(lambda: rehearsing.store.records[SHOP].failures == 1)
+    until(lambda: rehearsing.stored().failures == 1)
     rehearsing.restart()
     rehearsing.issuance.follow([SHOP])
     until(lambda: "could not connect to the host" in rehearsing.reason(SHOP))

@@ -95,9 +95,12 @@ def test_what_is_missing_while_later_writes_are_read_is_quarantined_until_it_cha
     plane.reaches("ghost", APPLIED)
 
 
-def test_what_was_served_before_comes_back_by_itself(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.02], ids=["due before it is out", "due later"])
+def test_what_was_served_before_comes_back_by_itself(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
     """Its password file was gone for a while: nobody changes the workload for that."""
-    monkeypatch.setattr(retries_module, "_FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(retries_module, "_FIRST_SECONDS", seconds)
     plane.put(name("blog"), name("shop"))
     plane.reaches("blog", APPLIED)
     plane.traefik.rejected["blog.gw"] = "open proxy/blog.users: no such file or directory"

@@ -33,7 +33,7 @@ class RateLimit:
     """`per_second` answers for each client prefix (1 to 255); of the rest every `slip`-th gets TC=1 (0: none, 1: all;
     under a flood fewer).
 
-    `exempt`: prefixes (or addresses) that are never limited. Raises InvalidInput.
+    `exempt`: prefixes (or addresses) that have no limit of their own. Raises InvalidInput.
     """
 
     per_second: int = 20

@@ -117,3 +117,22 @@ def test_messages_for_the_slow_parser_have_a_share(monkeypatch: pytest.MonkeyPat
                     sock.sendto(message, server.bound[0])
                 assert sock.recv(512)[:2] == b"\0\x09"
         assert server.counters().rate_limited["dropped"] == 1
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_what_gets_no_answer_takes_nobodys_share(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
+    """Responses and stumps: they are neither odd questions nor dropped ones."""
+    monkeypatch.setattr(f"appliance.adapters.dns.{transport}.Budget", lambda _: Budget(1))
+    with running() as server:
+        odd, silent = header(0x2000, 0, 0, 0, 0), (b"x", header(0x8000, 0, 0, 0, 0), header(0x8000, 1, 0, 0, 0))
+        if transport == "tcp":
+            with connected(server) as sock:
+                sock.sendall(framed(*silent, odd))
+                assert read_frames(sock, 1)[0][:2] == odd[:2]
+        else:
+            with socket.socket(type=socket.SOCK_DGRAM) as sock:
+                sock.settimeout(TIMEOUT)
+                for message in (*silent, odd):
+                    sock.sendto(message, server.bound[0])
+                assert sock.recv(512)[:2] == odd[:2]
+        assert server.counters().rate_limited["dropped"] == 0

@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import socket
+import threading
+import time
 from collections import deque
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -53,10 +55,84 @@ def test_the_next_question_is_answered_after_one_that_gets_silence(server: DnsSe
         assert read_frames(sock, 1)[0][:2] == b"\0\x09"
 
 
-def test_a_frame_larger_than_any_question_ends_the_connection(server: DnsServer) -> None:
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_frame_larger_than_any_question_ends_the_connection(server: DnsServer, count: int) -> None:
+    """Behind the answers to what came before it."""
     with connected(server) as sock:
-        sock.sendall(b"\xff\xff" + bytes(100))
+        sock.sendall(framed(*(question(id=number) for number in range(count))) + b"\xff\xff" + bytes(100))
+        assert [frame[:2] for frame in read_frames(sock, count)] == [
+            number.to_bytes(2, "big") for number in range(count)
+        ]
         assert sock.recv(1) == b""
+
+
+def test_who_sends_no_more_still_gets_every_answer(server: DnsServer) -> None:
+    """RFC 1035 §4.2.2: a half-closed connection is closed when all is answered. Part of a question is dropped."""
+    server.set_zones(ZONES)
+    server.publish(1, {APEX: tuple(f"{number:0255}" for number in range(200))})
+    with connected(server) as sock:
+        sock.sendall(framed(*(question(id=number) for number in range(30))) + b"\0\x30part")
+        sock.shutdown(socket.SHUT_WR)
+        assert [frame[:2] for frame in read_frames(sock, 30)] == [number.to_bytes(2, "big") for number in range(30)]
+        assert sock.recv(1) == b""
+
+
+def test_a_client_that_asks_more_than_it_reads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its questions wait in its own kernel, as its answers do."""
+    contents = Contents.of(ZONES, 1, {APEX: tuple(f"{number:0255}" for number in range(60))})
+    table = Table(contents, Tallies("tcp"), Cookies(), is_stream=True)
+    wake, bell = socket.socketpair()
+    longest = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener, wake, bell:
+        listener.setblocking(False)
+        server = TcpServer([listener], wake, lambda: table, Tallies("tcp"), deque())
+        watch = server._watch
+
+        def watch_measured(connection: Any) -> None:
+            nonlocal longest
+            longest = max(longest, len(connection.received))
+            watch(connection)
+
+        monkeypatch.setattr(server, "_watch", watch_measured)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        with socket.create_connection(listener.getsockname(), timeout=TIMEOUT) as sock:
+            asking = threading.Thread(target=sock.sendall, args=[framed(*([question()] * 3000))], daemon=True)
+            asking.start()
+            assert len(read_frames(sock, 3000)) == 3000
+            asking.join()
+        bell.sendall(b"x")
+        thread.join()
+    assert 0 < longest < 16384
+
+
+def test_everybody_who_waits_is_let_in_at_once() -> None:
+    """Not one for each turn, which a few busy clients could make long."""
+    wake, bell = socket.socketpair()
+    table = Table(Contents.of(ZONES, 1, {}), Tallies("tcp"), Cookies(), is_stream=True)
+    with contextlib.ExitStack() as stack:
+        for sock in (wake, bell, listener := socket.create_server(("127.0.0.1", 0))):
+            stack.enter_context(sock)
+        listener.setblocking(False)
+        server = TcpServer([listener], wake, lambda: table, Tallies("tcp"), deque())
+        clients = [stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(20)]
+        server._accept(listener)
+        assert len(server._connections) == len(clients)
+        bell.sendall(b"x")
+        server.run()
+
+
+def test_without_a_descriptor_and_without_clients_it_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    table = Table(Contents.of(ZONES, 1, {}), Tallies("tcp"), Cookies(), is_stream=True)
+    wake, bell = socket.socketpair()
+    with wake, bell:
+        server = TcpServer([], wake, lambda: table, Tallies("tcp"), deque())
+        server._accept(cast("socket.socket", FailingListener(errno.EMFILE)))
+        bell.sendall(b"x")
+        server.run()
+    assert len(rests) == 1
 
 
 def test_many_connections_at_once(server: DnsServer) -> None:

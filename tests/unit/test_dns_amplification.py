@@ -41,11 +41,15 @@ def test_no_datagram_is_above_1232_octets() -> None:
             assert len(wire) <= 1232
 
 
-def test_a_rate_limited_question_gets_tc_and_not_an_octet_more() -> None:
-    message = question(payload=1232)
+@pytest.mark.parametrize(("payload", "edns"), [(0, -1), (1232, 0)])
+def test_a_rate_limited_question_gets_tc_and_not_an_octet_more(payload: int, edns: int) -> None:
+    """EDNS is answered with EDNS, also here (RFC 6891 §6.1.1)."""
+    message = question(payload=payload, do=edns + 1)
     wire = message[:2] + table(VALUE).truncated(message)
     assert len(wire) <= len(message)
     response = dns.message.from_wire(wire)
     assert response.flags & dns.flags.TC
+    assert response.edns == edns
+    assert bool(response.ednsflags & dns.flags.DO) is bool(payload)
     assert response.question == dns.message.from_wire(message).question
     assert table(VALUE).truncated(b"\0" * 12) == b""

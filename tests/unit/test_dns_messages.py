@@ -1,6 +1,8 @@
 """Messages in, messages out: the rules of the RFCs on the wire."""
 
 import struct
+import sys
+from typing import Any
 
 import dns.edns
 import dns.flags
@@ -10,10 +12,13 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from tests.unit.dns_messages import APEX, OPT, QUESTION, VALUE, header, parsed, question, reply, table
+from appliance.adapters.dns import codec
+from tests.unit.dns_messages import APEX, CLIENT_COOKIE, OPT, QUESTION, VALUE, header, parsed, question, reply, table
 
 TSIG = b"\3key\0" + struct.pack("!HHIH", 250, 255, 0, 10) + b"\0" * 10
 RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 0, 2) + b"\1x"
+BEHIND_OWNER = TSIG[5:]
+LONG_NAME = b"".join(b"\x3f" + b"x" * 63 for _ in range(4))
 SOA_RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 6, 1, 0, 22) + b"\0\0" + struct.pack("!IIIII", 1, 1, 1, 1, 1)
 QR = 0x8000
 
@@ -44,6 +49,18 @@ def opcode(number: int) -> int:
         (header(0, 1, 0, 0, 1) + QUESTION + RECORD, "NOERROR"),  # additional records are no business of ours
         (header(0, 1, 0, 0, 1) + QUESTION + TSIG, "NOTAUTH"),  # RFC 8945 §5.2.1
         (header(0, 1, 0, 0, 2) + QUESTION + TSIG + OPT, "FORMERR"),  # TSIG is last, RFC 8945 §5.1
+        # owners of records, RFC 1035 §4.1.4
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0\x0c" + BEHIND_OWNER, "NOTAUTH"),
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\1a\xc0\x0c" + BEHIND_OWNER, "NOTAUTH"),
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\1\xff\0" + BEHIND_OWNER, "NOTAUTH"),  # any octets, RFC 2181 §11
+        (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME[:-2] + b"\0" + BEHIND_OWNER, "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME[64:] + b"\x3d" + b"x" * 61 + b"\0" + BEHIND_OWNER, "NOTAUTH"),
+        (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME + b"\0" + BEHIND_OWNER, "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0\x00" + BEHIND_OWNER, "FORMERR"),  # into the header
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0" + bytes((12 + len(QUESTION),)) + BEHIND_OWNER, "FORMERR"),  # itself
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\xff\xff" + BEHIND_OWNER, "FORMERR"),  # forward
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0", "FORMERR"),
+        (header(0, 1, 0, 0, 1) + QUESTION + b"\x40a\0" + BEHIND_OWNER, "FORMERR"),
         # EDNS, RFC 6891 §6.1.1
         (header(0, 1, 0, 0, 2) + QUESTION + OPT + OPT, "FORMERR"),
         (header(0, 1, 0, 0, 1) + QUESTION + b"\1a" + OPT, "FORMERR"),
@@ -144,15 +161,30 @@ def test_opt_only_for_who_sent_one(payload: int) -> None:
     assert response.payload == (1232 if payload else 0)
 
 
+@pytest.mark.parametrize("octets", [0, 252, 253, 1000])
+def test_options_change_no_answer_however_many_octets_they_have(octets: int) -> None:
+    option = dns.edns.GenericOption(dns.edns.OptionType(65001), b"x" * octets)
+    response = parsed(table(VALUE), question(payload=1232, options=(option,)))
+    assert VALUE in response.answer[0].to_text()
+    assert response.edns == 0
+
+
 @pytest.mark.parametrize(("do", "flags"), [(0, 0), (1, 0x8000)])
 def test_do_is_repeated(do: int, flags: int) -> None:
     assert parsed(table(VALUE), question(payload=1232, do=do)).ednsflags & 0x8000 == flags
 
 
+def _cookie_only(version: int) -> bytes:
+    option = b"\0\x0a\0\x08" + CLIENT_COOKIE
+    opt = b"\0" + struct.pack("!HHBBHH", 41, 1232, 0, version, 0, len(option)) + option
+    return header(0, 0, 0, 0, 1) + opt  # RFC 7873 §5.4
+
+
 @pytest.mark.parametrize("version", [1, 2, 255])
 def test_an_unknown_edns_version_is_badvers(version: int) -> None:
+    for message in (question(payload=1232, edns=version), _cookie_only(version)):
+        assert parsed(table(VALUE), message).rcode() == dns.rcode.BADVERS
     response = parsed(table(VALUE), question(payload=1232, edns=version))
-    assert response.rcode() == dns.rcode.BADVERS
     assert response.edns == 0
     assert not response.answer
 
@@ -244,3 +276,24 @@ def test_a_refusal_says_why(name: str, rdtype: str, code: int, text: str) -> Non
     (option,) = parsed(table(), message).options
     assert isinstance(option, dns.edns.EDEOption)
     assert (int(option.code), option.text) == (code, text)
+
+
+def test_no_message_costs_more_than_its_octets() -> None:
+    """A labyrinth of pointers: who follows it goes through hundreds of labels again and again, for a second."""
+    labyrinth = header(0, 0, 0, 0, 1) + b"\1" * (2039 - 12) + b"\2\xc2\x81\xc2\x80"
+    chain = b"".join(b"\1a" for _ in range(120)) + b"\0"
+    crowded = header(0, 0, 0, 0, 16) + (chain + BEHIND_OWNER) * 16
+    for message in (labyrinth, crowded, header(0, 0, 0, 0, 16) + b"\xc0\x0c" * 1000):
+        steps = 0
+
+        def count(*_: object) -> Any:
+            nonlocal steps
+            steps += 1
+            return count
+
+        sys.settrace(count)
+        try:
+            codec.decode(message)
+        finally:
+            sys.settrace(None)
+        assert 0 < steps < 10 * len(message)

@@ -1,11 +1,11 @@
-"""The authoritative DNS server: dnslib packs and reads, ready-made answers are looked up, sockets carry them.
+"""The authoritative DNS server: dnslib packs records, ready-made answers are looked up, sockets carry them.
 
 server     start and stop, zones and values in, counters out
 udp, tcp   the two transports: a thread for each UDP socket, and one for all of TCP
 batches    many datagrams in one system call
 table      one generation of contents -> ready-made replies; what both transports ask
 questions  a message as it came in, read the short way
-codec      dnslib: records -> octets when contents change, and every message that is not plain
+codec      records -> octets (dnslib) when contents change, and every message that is not plain
 """
 
 from appliance.adapters.dns.server import DnsServer

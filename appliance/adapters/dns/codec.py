@@ -1,27 +1,38 @@
-"""The codec: dnslib packs records when contents change, and reads the messages that are not plain queries.
+"""The codec: dnslib packs records when contents change; the messages that are not plain queries are read here.
 
-Why dnslib only here: it is right and slow, and it was not written for hostile input. So what it reads is bounded in
-size and in number of records first, and whatever it raises means FORMERR.
+Why dnslib only packs: it is right and slow, and its reader was not written for hostile input. It follows compression
+pointers without a bound, so that one datagram of 2 kB can take it a second. What matters of such a message is its
+outline alone: which records there are, and what the OPT among them says.
 It knows records and messages, and nothing of zones, sockets or generations of contents.
 """
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dnslib import CLASS, NS, OPCODE, QTYPE, RD, RR, SOA, TXT
-from dnslib.buffer import BufferError as BrokenMessage
-from dnslib.label import DNSBuffer, DNSLabelError
+from dnslib.label import DNSBuffer
 
 from appliance.adapters.dns import questions
-from appliance.adapters.dns.questions import HEADER, QR, Edns, Question
+from appliance.adapters.dns.questions import HEADER, Edns, Question
 from appliance.model.answers import Kind, Rcode, Record
 
 _LARGEST_ODD = 4096
-"""Octets of a message that is read with dnslib. A question with a transaction signature has a tenth of it."""
+"""Octets of a message that is read. A question with a transaction signature has a tenth of it."""
 _MOST_RECORDS = 16
 """Records behind the question that are read. OPT, TSIG and SIG(0) are three."""
+_LONGEST_NAME = 255
+_LONGEST_LABEL = 63
+_POINTER = 0xC0
+"""The bits of an octet that begins a compression pointer."""
+_BEHIND_OWNER = struct.Struct("!HHIH")
+"""Type, class, TTL and the length of the rdata (RFC 1035 §4.1.3)."""
 _OPCODES = {OPCODE.NOTIFY: Rcode.REFUSED, OPCODE.UPDATE: Rcode.REFUSED}
 """Understood, and not allowed to anybody (RFC 1996 §3.11, RFC 2136 §3.3). The rest: NOTIMP (RFC 8906 §3.1.5)."""
+
+
+class _Broken(ValueError):
+    """A message that ends too early, or has a name that is none."""
 
 
 class _Uncompressed(DNSBuffer):  # type: ignore[misc]
@@ -52,11 +63,8 @@ def _rdata(record: Record) -> RD:
 
 
 def decode(message: bytes) -> Question | None:
-    """Any message as a question; None for what must stay without answer: responses, and less than a header.
-
-    (Answering responses would let two servers talk to each other for ever.)
-    """
-    if len(message) < HEADER or message[2] & QR:
+    """Any message as a question; None for what must stay without answer."""
+    if not questions.is_question(message):
         return None
     form = _form(message)
     opcode = message[2] >> 3 & 15
@@ -93,7 +101,7 @@ def _form(message: bytes) -> _Form:
         return form
     try:
         form.verdict = _read_records(form, message, answers + authority, additional)
-    except (BrokenMessage, DNSLabelError, RecursionError):
+    except _Broken:
         form.verdict = Rcode.FORMERR
     if question_count == 0 and not form.verdict:
         # Without a question only a cookie can be asked for (RFC 7873 §5.4).
@@ -102,31 +110,67 @@ def _form(message: bytes) -> _Form:
 
 
 def _read_records(form: _Form, message: bytes, foreign: int, additional: int) -> Rcode | None:
-    """Walk all records for the OPT among them; what their number and order say about the message."""
-    buffer = DNSBuffer(message)
-    buffer.offset = form.question_end
+    """Walk all records for the OPT among them; what their number and order say about the message. Raises _Broken."""
+    at = form.question_end
     for _ in range(foreign):
-        _read_record(buffer)
+        at = _read_record(message, at).end
     verdict = None
     for _ in range(additional):
-        owner, rtype, size, ttl, rdata = _read_record(buffer)
+        record = _read_record(message, at)
         if verdict is Rcode.NOTAUTH:  # TSIG must be the last record (RFC 8945 §5.1)
             return Rcode.FORMERR
-        if rtype == QTYPE.OPT:
-            edns = questions.edns_of(size, ttl, rdata)
-            if form.edns or owner or edns is None:  # a second one, not at the root, broken options: RFC 6891 §6.1.1
+        if record.rtype == QTYPE.OPT:
+            edns = questions.edns_of(record.rclass, record.ttl, record.rdata)
+            # A second one, one that is not at the root, broken options: RFC 6891 §6.1.1.
+            if form.edns or message[at] or edns is None:
                 return Rcode.FORMERR
             form.edns = edns
-        elif rtype == Kind.TSIG:  # no key is known here (RFC 8945 §5.2.1)
+        elif record.rtype == Kind.TSIG:  # no key is known here (RFC 8945 §5.2.1)
             verdict = Rcode.NOTAUTH
+        at = record.end
     is_transfer = foreign == 1 and message[form.question_end - 4 : form.question_end - 2] == b"\0\xfb"
-    if buffer.remaining() or (foreign and not is_transfer):  # an IXFR question carries a SOA (RFC 1995 §3)
+    if at != len(message) or (foreign and not is_transfer):  # an IXFR question carries a SOA (RFC 1995 §3)
         return Rcode.FORMERR
     return verdict
 
 
-def _read_record(buffer: DNSBuffer) -> tuple[bool, int, int, int, bytes]:
-    """Whether the owner is other than the root, type, class, TTL and rdata of the record at the buffer's offset."""
-    owner = buffer.decode_name()
-    rtype, rclass, ttl, length = buffer.unpack("!HHIH")
-    return bool(owner.label), rtype, rclass, ttl, buffer.get(length)
+class _Outline(NamedTuple):
+    """A record but for its owner, and where it ends in the message."""
+
+    rtype: int
+    rclass: int
+    ttl: int
+    rdata: bytes
+    end: int
+
+
+def _read_record(message: bytes, start: int) -> _Outline:
+    fixed = _name_end(message, start)
+    begin = fixed + _BEHIND_OWNER.size
+    if begin > len(message):
+        raise _Broken
+    rtype, rclass, ttl, length = _BEHIND_OWNER.unpack_from(message, fixed)
+    end = begin + length
+    if end > len(message):
+        raise _Broken
+    return _Outline(rtype, rclass, ttl, message[begin:end], end)
+
+
+def _name_end(message: bytes, start: int) -> int:
+    """Where the name at `start` ends (RFC 1035 §4.1.4). A pointer ends it, and is not followed: nobody needs the name,
+    and what it leads to may be a labyrinth.
+    """
+    at = start
+    while at < len(message) and at - start < _LONGEST_NAME:
+        size = message[at]
+        if not size:
+            return at + 1
+        if size >= _POINTER:
+            target = int.from_bytes(message[at : at + 2], "big") & ~(_POINTER << 8)
+            if at + 2 > len(message) or not HEADER <= target < start:  # to an earlier name
+                break
+            return at + 2
+        if size > _LONGEST_LABEL:
+            break
+        at += size + 1
+    raise _Broken

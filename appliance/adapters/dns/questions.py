@@ -23,6 +23,9 @@ PLAIN = frozenset((_ONE_QUESTION, _ONE_QUESTION_AND_OPT))
 """The four counts that a plain query has. All else is not read further here, and most rubbish is told by that."""
 _OPT_START = b"\0\0\x29"  # root owner, type 41
 _OPT_FIXED = 11
+_LARGEST_OPTIONS = 256
+"""Octets of EDNS options in a plain query. A cookie and padding (RFC 8467) have less; a hundred options cost as much to
+read as a hundred questions, so whoever sends them shares with those that send other oddities."""
 _COOKIE, _NSID = 10, 3
 _COOKIE_SIZES = frozenset((8, *range(16, 41)))
 """Octets a COOKIE option may have: the client's alone, or with the server's (RFC 7873 §4)."""
@@ -51,6 +54,13 @@ class Question(NamedTuple):
     edns: Edns | None = None
     verdict: Rcode | None = None
     """Set when the answer is decided by the form of the message alone."""
+
+
+def is_question(message: bytes) -> bool:
+    """Whether a message gets an answer at all. Responses do not, for two servers would talk to each other for ever; nor
+    does what is less than a header, for it has no id.
+    """
+    return len(message) >= HEADER and not message[2] & QR
 
 
 def read(message: bytes) -> Question | None:
@@ -99,7 +109,7 @@ def question_end(message: bytes) -> int:
 def _edns(message: bytes, start: int) -> Edns | None:
     """The OPT record from `start` to the very end of the message, or None."""
     options = start + _OPT_FIXED
-    if message[start : start + 3] != _OPT_START or len(message) < options:
+    if message[start : start + 3] != _OPT_START or not options <= len(message) <= options + _LARGEST_OPTIONS:
         return None
     if options + (message[start + 9] << 8 | message[start + 10]) != len(message):
         return None

@@ -113,7 +113,7 @@ class Table:
         return reply
 
     def odd_reply(self, message: bytes, source: bytes) -> Reply | None:
-        """The reply to any message; None: stay silent. A hundred times slower than `reply`."""
+        """The reply to any message; None: stay silent. Slower than `reply`, however plain it is."""
         question = codec.decode(message)
         return None if question is None else self._compose(question, self._find(question), source)
 
@@ -124,11 +124,16 @@ class Table:
         return edns is not None and self._cookies.is_ours(edns.cookie, source)
 
     def truncated(self, message: bytes) -> bytes:
-        """Behind the id: an empty answer with TC=1, no longer than its question; b"" when that is not plain."""
+        """Behind the id: an empty answer with TC=1, no longer than its question; b"" when that is not plain.
+
+        For EDNS it has an OPT (RFC 6891 §6.1.1) without options: a server cookie would make it longer.
+        """
         question = questions.read(message)
         if question is None:
             return b""
-        return _HEAD.pack(QR | TC | question.flags & RD, 0, 1, 0, 0, 0) + question.asked
+        edns = question.edns
+        opt = _opt_record(edns, Rcode.NOERROR, b"") if edns else b""
+        return _HEAD.pack(QR | TC | question.flags & RD, 0, 1, 0, 0, 1 if edns else 0) + question.asked + opt
 
     def _denied(self, message: bytes) -> Reply | None:
         """The reply for a name that does not exist, when one beside it was asked for in the same way before."""
@@ -166,10 +171,10 @@ class Table:
             self._kept = octets
 
     def _find(self, question: Question) -> _Sections:
+        if not question.verdict and question.edns and question.edns.version:
+            return _Sections(Rcode.BADVERS)
         if question.verdict is not None:
             return _Sections(question.verdict)
-        if question.edns and question.edns.version:
-            return _Sections(Rcode.BADVERS)
         closest = self.contents.closest(question.name)
         key = (closest, closest == question.name, kind_of(question.qtype), question.qclass == IN)
         found = self._sections.get(key)
@@ -203,10 +208,7 @@ class Table:
             options += self._cookies.option(edns.cookie, source)
         if edns.asks_nsid and self._nsid is not None:
             options += _option(_NSID, self._nsid)
-        return (
-            _OPT.pack(0, Kind.OPT, LARGEST_UDP, sections.rcode >> 4, 0, 0x8000 if edns.do else 0, len(options))
-            + options
-        )
+        return _opt_record(edns, sections.rcode, options)
 
 
 def _pack(given: Answer, *, is_name: bool) -> _Sections:
@@ -229,6 +231,11 @@ def _pack(given: Answer, *, is_name: bool) -> _Sections:
         given.records[0].owner if is_txt else None,
         is_name,
     )
+
+
+def _opt_record(edns: Edns, rcode: int, options: bytes) -> bytes:
+    flags = 0x8000 if edns.do else 0
+    return _OPT.pack(0, Kind.OPT, LARGEST_UDP, rcode >> 4, 0, flags, len(options)) + options
 
 
 def _option(code: int, content: bytes) -> bytes:

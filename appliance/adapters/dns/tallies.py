@@ -37,15 +37,10 @@ class Tallies:
         self._in_window = 0
         self._per_second = 0.0
         self._cells: dict[tuple[str, str], Cell] = {}
-        self._by_number: dict[tuple[int, Rcode], Cell] = {}
 
     def cell(self, qtype: int, rcode: Rcode) -> Cell:
-        """The counter for answers of this kind."""
-        found = self._by_number.get((qtype, rcode))
-        if found is None:  # bounded: 65536 types, few rcodes
-            found = self._cells.setdefault((_TYPE_NAMES.get(qtype, "other"), rcode.name), [0])
-            self._by_number[qtype, rcode] = found
-        return found
+        """The counter for answers of this kind. As many as there are names: nobody fills memory by asking."""
+        return self._cells.setdefault((_TYPE_NAMES.get(qtype, "other"), rcode.name), [0])
 
     def took(self, started: float, ended: float, questions: int) -> None:
         """`questions` were answered together between these moments (monotonic)."""

@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from appliance import logs
+from appliance.adapters.dns import questions
 from appliance.adapters.dns.table import Reply, Table
 from appliance.adapters.dns.tallies import Tallies
 from appliance.adapters.dns.udp import MOST_ODD_PER_SECOND, Sighting
@@ -27,14 +28,21 @@ IDLE_SECONDS = 10.0
 _CHUNK = 8192
 _LARGEST_FRAME = 4096
 """Octets of a question; who announces more is not asking one."""
+_MOST_ACCEPTED = 64
+"""Connections taken from a listener in one turn: who is connected already has its questions answered in between."""
+_REST_SECONDS = 0.05
+"""How long to wait where this process has no descriptors left, and has no connection that could give one back."""
 _MOST_UNSENT = 16384
 """Octets of answers that may wait for a client; beyond, its questions wait too."""
 
 
 class _Connection:
-    """One client: its socket, octets that are no whole frame yet, and answers not sent yet."""
+    """One client: its socket, octets that are no whole frame yet, and answers not sent yet.
 
-    __slots__ = ("deadline", "events", "prefix", "received", "sock", "source", "unsent")
+    `is_ended`: it sends no more questions, or none that can be read. It still gets the answers to those before.
+    """
+
+    __slots__ = ("deadline", "events", "is_ended", "prefix", "received", "sock", "source", "unsent")
 
     def __init__(self, sock: socket.socket, source: bytes, deadline: float) -> None:
         self.sock = sock
@@ -42,6 +50,7 @@ class _Connection:
         self.prefix = source[: IPV4_PREFIX_OCTETS if len(source) == 4 else IPV6_PREFIX_OCTETS]
         self.events = selectors.EVENT_READ
         self.deadline = deadline
+        self.is_ended = False
         self.received = b""
         self.unsent = b""
 
@@ -99,39 +108,55 @@ class TcpServer:
         return max(0.0, next(iter(self._connections.values())).deadline - time.monotonic())
 
     def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # nobody waits, or a client is gone again: accept(2), nobody else's fault
+            for _ in range(_MOST_ACCEPTED):
+                self._welcome(*self._accepted(listener))
+
+    def _accepted(self, listener: socket.socket) -> tuple[socket.socket, str]:
+        """A new client and its address. Raises OSError."""
         try:
             sock, address = listener.accept()
-        except OSError as error:  # mostly a client that is gone again, accept(2); that is nobody else's fault
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._make_room()
-            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+                time.sleep(_REST_SECONDS)  # the listener stays ready, so this would be tried without end
+            raise
+        return sock, str(address[0])
+
+    def _welcome(self, sock: socket.socket, address: str) -> None:
         if len(self._connections) >= MOST_CONNECTIONS:
             self._make_room()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        source = socket.inet_pton(sock.family, address[0].partition("%")[0])
+        source = socket.inet_pton(sock.family, address.partition("%")[0])
         connection = _Connection(sock, source, time.monotonic() + IDLE_SECONDS)
         self._connections[sock.fileno()] = connection
         self._by_prefix.setdefault(connection.prefix, OrderedDict())[sock.fileno()] = connection
         self._selector.register(sock, selectors.EVENT_READ)
 
-    def _make_room(self) -> None:
-        """Close the longest silent connection of the prefix that has most: a flood makes room for itself."""
-        if self._by_prefix:
-            heaviest = max(self._by_prefix.values(), key=len)
-            self._close(next(iter(heaviest.values())))
+    def _make_room(self) -> bool:
+        """Close the longest silent connection of the prefix that has most: a flood makes room for itself.
+
+        False: there is none.
+        """
+        if not self._by_prefix:
+            return False
+        heaviest = max(self._by_prefix.values(), key=len)
+        self._close(next(iter(heaviest.values())))
+        return True
 
     def _converse(self, connection: _Connection, events: int) -> None:
         try:
             if events & selectors.EVENT_READ:
                 chunk = connection.sock.recv(_CHUNK)
-                if not chunk:
-                    self._close(connection)
-                    return
+                if not chunk:  # it may be closed once what was asked is answered (RFC 1035 §4.2.2)
+                    connection.is_ended = True
                 connection.received += chunk
             while self._answer(connection) and self._flush(connection):
                 pass
-            self._watch(connection)
+            if connection.is_ended and not connection.unsent:
+                self._close(connection)
+            else:
+                self._watch(connection)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -140,7 +165,7 @@ class TcpServer:
     def _answer(self, connection: _Connection) -> bool:
         """Answer whole frames (RFC 1035 §4.2.2) until too much waits to be sent; False when nothing is to be sent.
 
-        Raises ConnectionError for a frame that cannot be a question.
+        A frame that cannot be a question is the last thing that is heard of this client.
         """
         started = time.monotonic()
         table = self._table()
@@ -150,7 +175,8 @@ class TcpServer:
         while waiting < _MOST_UNSENT and len(received) >= at + 2:
             end = at + 2 + (received[at] << 8 | received[at + 1])
             if end - at > _LARGEST_FRAME:
-                raise ConnectionAbortedError
+                connection.is_ended, at = True, len(received)
+                break
             if end > len(received):
                 break
             reply = table.ready.get(received[at + 4 : end]) or self._make(table, received[at + 2 : end], connection)
@@ -180,7 +206,9 @@ class TcpServer:
             return None
 
     def _make_odd(self, table: Table, message: bytes, source: bytes) -> Reply | None:
-        """To a message that only the slow parser understands: as many a second as over UDP, the rest get silence."""
+        """To a message that is no plain query: as many a second as over UDP, the rest get silence."""
+        if not questions.is_question(message):
+            return None
         if not self._odd.take(time.monotonic()):
             self._tallies.dropped += 1
             return None
@@ -194,8 +222,9 @@ class TcpServer:
         return not connection.unsent and len(connection.received) > 2
 
     def _watch(self, connection: _Connection) -> None:
-        """While much waits to be sent, read no more questions from this client."""
-        events = selectors.EVENT_READ if len(connection.unsent) < _MOST_UNSENT else 0
+        """While much waits to be sent, or to be answered, read no more questions from this client."""
+        has_room = len(connection.unsent) < _MOST_UNSENT and len(connection.received) < _LARGEST_FRAME
+        events = selectors.EVENT_READ if has_room and not connection.is_ended else 0
         if connection.unsent:
             events |= selectors.EVENT_WRITE
         if connection.events != events:

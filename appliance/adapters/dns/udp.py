@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from appliance import logs
+from appliance.adapters.dns import questions
 from appliance.adapters.dns.batches import SIZE, SLOT, Batch
 from appliance.adapters.dns.cookies import FULL_COOKIE
 from appliance.adapters.dns.table import Reply, Table
@@ -32,8 +33,8 @@ _RCODE = 1
 _ARCOUNT = 11
 """Where the number of additional records ends (RFC 1035 §4.1.1): one in a plain query with a cookie."""
 MOST_ODD_PER_SECOND = 2000
-"""Messages that are no plain queries and are answered, for each socket: a tenth of what one core could, and more than
-anybody needs."""
+"""Messages that are no plain queries and are answered, for each socket: a third of one core at the very worst
+(hundreds of EDNS options), and more than anybody needs."""
 MOST_DENIALS_PER_SECOND = 20_000
 """NXDOMAIN for each socket, where answers are limited at all. Nobody waits for so many names that do not exist; without
 answers a flood of them costs less, and what exists is found through it."""
@@ -153,7 +154,9 @@ class UdpServer:
         return True
 
     def _make_odd(self, table: Table, message: bytes, source: bytes) -> Reply | None:
-        """To a message that only the slow parser understands. Floods of them have a share, so they starve nobody."""
+        """To a message that is no plain query. Floods of them have a share, so they starve nobody."""
+        if not questions.is_question(message):
+            return None
         if not self._odd.take(time.monotonic()):
             self._tallies.dropped += 1
             return None

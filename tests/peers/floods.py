@@ -1,25 +1,45 @@
 """`python -m tests.peers.floods KIND PORT SECONDS PREFIXES`: as many datagrams as one core can send, at 127.0.0.1.
 
 KIND: `valid` (one existing name), `random` (names that do not exist), `options` (either, each with another large
-EDNS option), `garbage` (octets), `syn` (half-open
-connections), `idle` (open connections that say nothing). Datagrams come from PREFIXES networks /24 of 127.0.0.0/8,
-SYNs from 10.200.0.0/16. Prints how many were sent. For private network namespaces only: SYNs need root there.
+EDNS option), `garbage` (octets), `labyrinth` (pointers that lead to pointers), `syn` (half-open connections), `idle`
+(open connections that say nothing), `busy` (a hundred connections that ask without end). Datagrams come from PREFIXES
+networks /24 of 127.0.0.0/8, SYNs from 10.200.0.0/16. Prints a line when it begins, and then how many were sent. For
+private network namespaces only: SYNs need root there.
 """
 
 import ctypes
 import os
 import random
+import selectors
 import socket
 import struct
+import subprocess
 import sys
 import time
-from typing import Final
+from pathlib import Path
+from typing import Final, cast
 
 from appliance.adapters.dns.batches import IP_PKTINFO, Header, Message, Vector
 from tests.peers.authority import APEX
 
+_REPOSITORY: Final = Path(__file__).parents[2]
+_BEGUN: Final = "begun\n"
 _BATCH: Final = 64
 _MESSAGES: Final = 4096
+
+
+def start(kind: str, port: int, seconds: float, prefixes: int) -> "subprocess.Popen[str]":
+    """Flood from a process of its own; returns when that has begun."""
+    argv = [sys.executable, "-m", "tests.peers.floods", kind, str(port), str(seconds), str(prefixes)]
+    flood = subprocess.Popen(argv, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert flood.stdout is not None
+    assert flood.stdout.readline() == _BEGUN
+    return flood
+
+
+def finish(flood: "subprocess.Popen[str]") -> int:
+    """Wait for the end of a flood; how many were sent."""
+    return int(flood.communicate(timeout=30)[0])
 
 
 def message(kind: str, number: int) -> bytes:
@@ -31,6 +51,10 @@ def message(kind: str, number: int) -> bytes:
             octets[2] &= 0x01
             octets[4:12] = b"\0\1\0\0\0\0\0\2"
         return bytes(octets)
+    if kind == "labyrinth":
+        # Twice the labels of one octet, one octet apart, and each way ends in a pointer to the other's beginning.
+        turns = b"\2\xc2\x81\xc2\x80"
+        return struct.pack("!HHHHHH", number & 0xFFFF, 0x100, 0, 0, 0, 1) + b"\1" * (2039 - 12) + turns
     is_valid = kind == "valid" or (kind == "options" and number % 2)
     name = APEX if is_valid else f"{random.getrandbits(64):x}.{APEX}"
     labels = b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
@@ -58,7 +82,7 @@ def datagrams(kind: str, port: int, seconds: float, prefixes: int) -> int:
         kept += [payload, vector, control]
         one.header = Header(ctypes.addressof(target), 16, ctypes.addressof(vector), 1, ctypes.addressof(control), 32, 0)
     libc = ctypes.CDLL(None)
-    sent, deadline = 0, time.monotonic() + seconds
+    sent, deadline = 0, _begin() + seconds
     while time.monotonic() < deadline:
         at = random.randrange(_MESSAGES - _BATCH)
         sent += max(0, int(libc.sendmmsg(sock.fileno(), ctypes.byref(messages[at]), _BATCH, 0)))
@@ -68,7 +92,7 @@ def datagrams(kind: str, port: int, seconds: float, prefixes: int) -> int:
 def syns(port: int, seconds: float) -> int:
     """Send SYNs from hosts that will never answer; how many."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    sent, deadline = 0, time.monotonic() + seconds
+    sent, deadline = 0, _begin() + seconds
     target = bytes((127, 0, 0, 1))
     while time.monotonic() < deadline:
         source = bytes((10, 200)) + os.urandom(2)
@@ -85,7 +109,7 @@ def syns(port: int, seconds: float) -> int:
 def connections(port: int, seconds: float) -> int:
     """Open connections and say nothing, up to 5,000 at a time; how many."""
     opened: list[socket.socket] = []
-    count, deadline = 0, time.monotonic() + seconds
+    count, deadline = 0, _begin() + seconds
     while time.monotonic() < deadline:
         sock = socket.socket()
         sock.settimeout(1)
@@ -102,6 +126,38 @@ def connections(port: int, seconds: float) -> int:
     return count
 
 
+def questions_without_end(port: int, seconds: float) -> int:
+    """Ask over a hundred connections, as much as each takes, and read what comes; how many octets were sent."""
+    frame = message("valid", 7)
+    frames = (len(frame).to_bytes(2, "big") + frame) * 200
+    selector = selectors.DefaultSelector()
+    for number in range(100):
+        sock = socket.socket()
+        sock.bind((f"127.78.{number % 16}.1", 0))
+        sock.connect(("127.0.0.1", port))
+        sock.setblocking(False)
+        selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+    sent, deadline = 0, _begin() + seconds
+    at: dict[int, int] = {}
+    while time.monotonic() < deadline:
+        for key, events in selector.select(1):
+            sock = cast("socket.socket", key.fileobj)
+            if events & selectors.EVENT_READ:
+                sock.recv(1 << 16)
+            if events & selectors.EVENT_WRITE:
+                taken = sock.send(frames[at.get(key.fd, 0) :])
+                at[key.fd] = (at.get(key.fd, 0) + taken) % len(frames)
+                sent += taken
+    return sent
+
+
+def _begin() -> float:
+    """Say so. When that was."""
+    sys.stdout.write(_BEGUN)
+    sys.stdout.flush()
+    return time.monotonic()
+
+
 def _checksum(octets: bytes) -> int:
     total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
@@ -116,6 +172,8 @@ if __name__ == "__main__":
         _sent = syns(_port, _seconds)
     elif _kind == "idle":
         _sent = connections(_port, _seconds)
+    elif _kind == "busy":
+        _sent = questions_without_end(_port, _seconds)
     else:
         _sent = datagrams(_kind, _port, _seconds, _prefixes)
     sys.stdout.write(f"{_sent}\n")

@@ -9,7 +9,6 @@ import random
 import re
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,7 +21,7 @@ import pytest
 
 from appliance.adapters.dns import DnsServer
 from appliance.model.zones import Zone
-from tests.peers import authority
+from tests.peers import authority, floods
 from tests.peers.authority import APEX
 from tests.peers.launching import Launched
 from tests.unit.dns_messages import VALUE, question
@@ -57,10 +56,15 @@ def is_answered(port: int, number: int) -> bool:
             sock.send(message)
             sock.settimeout(min(0.2, left))
             try:
-                return sock.recv(2048)[:2] == message[:2]
+                return _is_answer(message, sock.recv(2048))
             except TimeoutError:
                 continue
     return False
+
+
+def _is_answer(message: bytes, reply: bytes) -> bool:
+    """Whether it is the whole answer to this very question, with the value that was presented."""
+    return reply[:2] == message[:2] and not reply[2] & 2 and VALUE.encode() in reply
 
 
 def is_served(port: int, number: int) -> bool:
@@ -72,7 +76,8 @@ def is_served(port: int, number: int) -> bool:
         try:
             sock.connect(("127.0.0.1", port))
             sock.sendall(len(message).to_bytes(2, "big") + message)
-            return sock.recv(4)[2:] == message[:2]
+            with sock.makefile("rb") as stream:
+                return _is_answer(message, stream.read(int.from_bytes(stream.read(2), "big")))
         except OSError:
             return False
 
@@ -92,40 +97,33 @@ def memory(program: Launched) -> int:
         ("options", 2000),
         ("garbage", 2000),
         ("garbage", 30000),
+        ("labyrinth", 30000),
         ("syn", 1),
         ("idle", 1),
+        ("busy", 1),
     ],
 )
 def test_others_are_answered_during_a_flood(root: Path, kind: str, prefixes: int) -> None:
     with authority.running(root, per_second=20) as server:
         port = authority.port_of(server)
         assert hook(root, "present", VALUE) == 0
-        _flood_briefly(kind, port, prefixes)  # what a flood may take, it takes once: buffers, cells
+        floods.finish(floods.start(kind, port, 1, prefixes))  # what a flood may take, it takes once: buffers, cells
         before = memory(server)
-        flood = _flood(kind, port, FLOOD_SECONDS, prefixes)
+        flood = floods.start(kind, port, FLOOD_SECONDS, prefixes)
         deadline = time.monotonic() + FLOOD_SECONDS - 1
         answers: list[bool] = []
         assert hook(root, "present", "during the flood") == 0
         while time.monotonic() < deadline:
             answers.append(is_answered(port, len(answers)))
-            if kind in ("syn", "idle"):  # the flood takes what TCP has to give
+            if kind in ("syn", "idle", "busy"):  # the flood takes what TCP has to give
                 answers.append(is_served(port, len(answers)))
             time.sleep(0.01)  # a pace and no wait: a prober that asks without end would be a flood of its own
-        assert int(flood.communicate(timeout=30)[0]) > 1000
+        assert floods.finish(flood) > 1000
         growth = memory(server) - before
     assert len(answers) > 10
     assert answers.count(True) >= 0.99 * len(answers), f"{answers.count(True)} of {len(answers)}"
     assert growth < MOST_GROWTH, f"{growth} octets"
     assert not server.log_text()
-
-
-def _flood(kind: str, port: int, seconds: float, prefixes: int) -> "subprocess.Popen[str]":
-    argv = [sys.executable, "-m", "tests.peers.floods", kind, str(port), str(seconds), str(prefixes)]
-    return subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-
-
-def _flood_briefly(kind: str, port: int, prefixes: int) -> None:
-    _flood(kind, port, 1, prefixes).communicate(timeout=30)
 
 
 @pytest.mark.timeout(900)

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import pytest
 
 from appliance.adapters.challenge_files import HISTORY
 from appliance.adapters.dns import DnsServer
-from tests.peers import addresses, appliance, authority, unbound
+from tests.peers import addresses, appliance, authority, floods, unbound
 from tests.peers.appliance import Appliance, MakeAppliance
 from tests.unit.dns_messages import VALUE, question
 
@@ -157,20 +156,20 @@ def test_the_history_outlives_the_control_plane(new_appliance: MakeAppliance) ->
     assert (entry["challenge"]["value"], entry["state"], entry["fetch_count"]) == (VALUE, "fetched", 1)
 
 
-@pytest.mark.parametrize("kind", ["valid", "random", "garbage", "syn", "idle"])
+@pytest.mark.parametrize("kind", ["valid", "random", "garbage", "syn", "idle", "busy"])
 def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance, kind: str) -> None:
     """Datagrams from 2000 networks, or connections: operators are told what goes on, and others are answered."""
     listen = [f"{addresses.GATEWAY}:53", f"127.0.0.1:{FLOODED_PORT}"]
     server = new_appliance(settings(extra_zones=[authority.APEX], listen=listen, nsid="gateway-1")).start()
     present(server)
     assert b"gateway-1" in ask(WITH_NSID, addresses.GATEWAY), "RFC 5001"
-    argv = [sys.executable, "-m", "tests.peers.floods", kind, str(FLOODED_PORT), "6", "2000"]
-    flood = subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    flood = floods.start(kind, FLOODED_PORT, 6, 2000)
+    present(server)
     told: list[dict[str, Any]] = []
     while flood.poll() is None:
         told.append(server.must("status")["dns"])
         assert VALUE.encode() in ask(question(APEX), addresses.GATEWAY)
-    assert int(flood.communicate()[0]) > 1000
+    assert floods.finish(flood) > 1000
     assert len(told) > 1
     if kind in ("valid", "random"):
         _check_told(told[0], server.must("status")["dns"])

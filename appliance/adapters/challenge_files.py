@@ -6,7 +6,6 @@ Why lines: a long history is written and read piece by piece, so no other thread
 It knows two paths and the formats, and nothing of DNS.
 """
 
-import contextlib
 import itertools
 import json
 import math
@@ -76,6 +75,9 @@ class _File:
             text = self._path.read_bytes()
         except FileNotFoundError:
             return None
+        except IsADirectoryError as error:
+            self._set_aside(error)
+            return None
         except OSError as error:
             raise Unavailable(f"cannot read {self._path}: {error.strerror}") from error
         try:
@@ -100,9 +102,12 @@ class _File:
             aside = self._path.with_name(f"{self._path.name}.corrupt-{number}")
             if not aside.exists():
                 break
-        with contextlib.suppress(FileNotFoundError):
+        try:
             self._path.rename(aside)
-        log.error("challenge file is corrupt, set aside", file=str(aside), reason=repr(reason))
+        except OSError as error:  # it is not used, and the next change replaces it, or tells that it cannot
+            log.error("challenge file is corrupt, and stays where it is", file=str(self._path), reason=str(error))
+        else:
+            log.error("challenge file is corrupt, set aside", file=str(aside), reason=repr(reason))
 
 
 def _parse(text: bytes) -> tuple[int, tuple[Challenge, ...]]:

@@ -6,6 +6,7 @@ a few seconds later, by the housekeeping: nobody waits for it.
 It knows the Protocols of `ports`, and neither DNS packets nor files.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -79,7 +80,7 @@ class Challenges:
         with self._lock:
             self._zones = tuple(zones)
             self._authority.set_zones(self._zones)
-            self._replace_or_report(self._records.renumbered(self._clock()))
+            self._replace_in_any_case(self._records.renumbered(self._clock()))
 
     def expire(self) -> None:
         """Let go of values older than an hour. Called every few seconds; also stores the history."""
@@ -87,7 +88,7 @@ class Challenges:
             now = self._clock()
             gone = self._records.expired(now)
             history = self._seen()
-            self._replace_or_report(self._records.expire(now))
+            self._replace_in_any_case(self._records.expire(now))
             self._history = history.ended([(one.name, one.value) for one in gone], "expired", now)
             if self._trouble is not None:
                 self._save_or_report()
@@ -129,14 +130,16 @@ class Challenges:
             return
         self._records = records
         self._authority.publish(records.serial, records.values)
-        self._store.save(records.serial, records.challenges.values())
-
-    def _replace_or_report(self, records: Records) -> None:
-        """As `_replace`, for what nobody waits for: a disk that refuses must not silence the authority."""
         try:
-            self._replace(records)
+            self._store.save(records.serial, records.challenges.values())
         except Unavailable as error:
-            self._report(error)
+            self._report(error)  # it is tried again by `expire`
+            raise
+
+    def _replace_in_any_case(self, records: Records) -> None:
+        """As `_replace`, for what nobody waits for: a disk that refuses must not silence the authority."""
+        with contextlib.suppress(Unavailable):
+            self._replace(records)
 
     def _keep_history(self) -> None:
         """Store the history if it changed. Not under the lock: it is a value, and no hook shall wait for its file."""

@@ -12,7 +12,8 @@ from appliance.model.challenges import Challenge
 
 LONGEST = 200
 MOST_FETCHES = 50
-"""Fetches kept per challenge; later ones are only counted. A validation takes about ten."""
+"""Fetches kept per challenge: the first half and the last, so that nobody who asks before or after a validation pushes
+it out. Those in between are only counted. A validation takes about ten."""
 
 State = Literal["presented", "fetched", "cleaned up", "expired", "gone"]
 """`gone`: it ended while its end could not be noted, in the seconds before the process was killed."""
@@ -94,6 +95,11 @@ def _with_fetches(entry: Entry, fetches: Sequence[Fetch]) -> Entry:
     return replace(
         entry,
         state="fetched",
-        fetches=(*entry.fetches, *fetches)[:MOST_FETCHES],
+        fetches=_first_and_last((*entry.fetches, *fetches)),
         fetch_count=entry.fetch_count + len(fetches),
     )
+
+
+def _first_and_last(fetches: tuple[Fetch, ...]) -> tuple[Fetch, ...]:
+    half = MOST_FETCHES // 2
+    return fetches if len(fetches) <= MOST_FETCHES else (*fetches[:half], *fetches[-half:])

@@ -49,7 +49,9 @@ def zones_of(
     zones: dict[str, Zone] = {}
     for apex in (*apexes, *extra_zones):
         name = plain_name(apex)
-        zones.setdefault(name, Zone(name, plain_name(nameserver or _parent(name))))
+        zone = Zone(name, plain_name(nameserver or _parent(name)))
+        plain_name(zone.mailbox)  # it has to be a name as well
+        zones.setdefault(name, zone)
     return tuple(zones.values())
 
 

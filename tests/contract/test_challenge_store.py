@@ -191,6 +191,28 @@ def test_a_corrupt_history_is_set_aside_reported_and_not_fatal(
     assert "challenge file is corrupt, set aside" in caplog.text
 
 
+def test_a_directory_in_its_place_is_set_aside(path: Path) -> None:
+    path.mkdir(parents=True)
+    store = ChallengeFiles(path)
+    assert store.load() == (0, ())
+    store.save(1, [ONE])
+    assert store.load() == (1, (ONE,))
+
+
+def test_a_corrupt_file_that_cannot_be_set_aside_is_not_fatal(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.parent.mkdir()
+    path.write_text("{")
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    assert ChallengeFiles(path).load() == (0, ())
+    assert "stays where it is" in caplog.text
+
+
 def test_a_disk_that_refuses_is_told(path: Path) -> None:
     path.parent.write_text("a file where the directory should be")
     with pytest.raises(Unavailable, match="cannot write"):

@@ -271,7 +271,10 @@ def test_the_history_keeps_the_last_200_and_counts_more_fetches_than_it_keeps() 
     history = history.fetched([Fetch(NAME, float(number), "192.0.2.1") for number in range(MOST_FETCHES + 5)])
     assert len(history.entries) == LONGEST
     assert history.entries[0].challenge.value == "1"
-    assert len(history.entries[-1].fetches) == MOST_FETCHES
+    times = [int(fetch.at) for fetch in history.entries[-1].fetches]
+    assert times == [*range(MOST_FETCHES // 2), *range(MOST_FETCHES // 2 + 5, MOST_FETCHES + 5)], (
+        "the first and the last"
+    )
     assert history.entries[-1].fetch_count == MOST_FETCHES + 5
 
 
@@ -307,3 +310,23 @@ def test_a_full_disk_does_not_silence_the_authority() -> None:
     assert challenges.trouble() is None
     assert [challenge.value for challenge in store.saved[1]] == ["value"]
     assert [entry.challenge.value for entry in store.history] == ["value"]
+
+
+@pytest.mark.parametrize("verb", ["present", "clean up"])
+def test_what_could_not_be_stored_for_a_caller_is_told_and_stored_later(verb: str) -> None:
+    """Else a value that was cleaned up would come back with the next start."""
+    store, authority = FullStore(), FakeAuthority()
+    store.is_full = False
+    challenges = Challenges(authority, store, lambda: 1000.0)
+    challenges.set_zones([Zone("_acme-challenge.gw.example.com", "gw.example.com")])
+    challenges.present("_acme-challenge.gw.example.com", "old", "somebody")
+    store.is_full = True
+    call = challenges.present if verb == "present" else challenges.clean_up
+    value = "new" if verb == "present" else "old"
+    with pytest.raises(Unavailable, match="no space left"):
+        call("_acme-challenge.gw.example.com", value, "somebody")
+    assert "no space left" in (challenges.trouble() or "")
+    store.is_full = False
+    challenges.expire()
+    assert challenges.trouble() is None
+    assert [challenge.value for challenge in store.saved[1]] == (["old", "new"] if verb == "present" else [])

@@ -59,6 +59,14 @@ def test_one_spelling_inside_for_every_spelling_outside(text: str, plain: str) -
     assert plain_text(wire_name(plain)) == plain
 
 
+def test_a_zone_whose_mailbox_would_be_too_long_is_refused() -> None:
+    """Else its SOA, and with it every negative answer, could not be written."""
+    above = ".".join(["abc"] * 61)  # 243 characters
+    with pytest.raises(InvalidInput, match=r"hostmaster.*too long"):
+        zones_of([], [], [f"a.{above}"], None)
+    assert zones_of([], [], [f"a.{above[4:]}"], None)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", ".", "a..b", ".a", "a" * 64 + ".b", "a b.c", "ä.example", "a\0.b", "x.y\n", "{{x}}.b", ".".join(["abc"] * 65)],

@@ -38,6 +38,8 @@ LARGEST_LINE = 4096
 PATIENCE_SECONDS = 5.0
 """For a whole request, however it arrives; and for taking the answer."""
 MOST_CLIENTS = 256
+_REST_SECONDS = 0.5
+"""Where this process has no descriptors left, and no client that could give one back."""
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _ACL_VERSION = struct.pack("<I", 2)
 _ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id
@@ -144,9 +146,12 @@ class ChallengeSocket:
         try:
             sock, _ = listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE) and self._clients:
-                # The listener stays ready: without room made now this would be tried without end.
-                self._close(selector, next(iter(self._clients.values())))
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # The listener stays ready: without room made, or a rest, this would be tried without end.
+                if self._clients:
+                    self._close(selector, next(iter(self._clients.values())))
+                else:
+                    time.sleep(_REST_SECONDS)
             log.warning("challenge socket could not accept", reason=str(error))
             return
         sock.setblocking(False)

@@ -1,14 +1,17 @@
 """The challenge socket: one line in, one line out, and nobody can hold it up."""
 
+import errno
 import json
 import os
+import selectors
 import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -203,3 +206,21 @@ def _answer_as(uid: int, path: Path) -> dict[str, Any]:
 def test_a_path_that_cannot_be_had_is_told(verbs: Verbs, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot listen on the challenge socket"):
         ChallengeSocket(tmp_path / "missing" / "challenge.sock", verbs.present, verbs.clean_up).start()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ECONNABORTED])
+def test_without_descriptors_and_clients_it_rests(
+    verbs: Verbs, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The listener stays ready meanwhile: a loop without end is nobody's gain."""
+
+    class Listener:
+        def accept(self) -> None:
+            raise OSError(number, "no")
+
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    with selectors.DefaultSelector() as selector:
+        server = ChallengeSocket(path, verbs.present, verbs.clean_up)
+        server._accept(selector, cast("socket.socket", Listener()))
+    assert len(rests) == (number != errno.ECONNABORTED)

@@ -38,8 +38,9 @@ LARGEST_LINE = 4096
 PATIENCE_SECONDS = 5.0
 """For a whole request, however it arrives; and for taking the answer."""
 MOST_CLIENTS = 256
+_OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _REST_SECONDS = 0.5
-"""Where this process has no descriptors left, and no client that could give one back."""
+"""Where there are no descriptors or no memory left, and no client that could give any back."""
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 _ACL_VERSION = struct.pack("<I", 2)
 _ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id
@@ -146,12 +147,11 @@ class ChallengeSocket:
         try:
             sock, _ = listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                # The listener stays ready: without room made, or a rest, this would be tried without end.
-                if self._clients:
-                    self._close(selector, next(iter(self._clients.values())))
-                else:
-                    time.sleep(_REST_SECONDS)
+            # The listener stays ready: without room made, or a rest, this would be tried without end.
+            if error.errno in (errno.EMFILE, errno.ENFILE) and self._clients:
+                self._close(selector, next(iter(self._clients.values())))
+            elif error.errno in _OUT_OF_RESOURCES:
+                time.sleep(_REST_SECONDS)
             log.warning("challenge socket could not accept", reason=str(error))
             return
         sock.setblocking(False)

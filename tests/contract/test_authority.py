@@ -23,7 +23,7 @@ from appliance.model.errors import Unavailable
 from appliance.model.zones import Zone
 from tests.contract import servers
 from tests.contract.servers import APEX, TIMEOUT, ZONES, tcp, udp, values_of
-from tests.fakes import FakeAuthority
+from tests.fakes import FakeAuthority, until
 from tests.unit.dns_messages import question
 
 Ask = Callable[[str], tuple[str, ...] | None]
@@ -228,10 +228,14 @@ def test_the_server_tells_its_id_to_who_asks() -> None:
             assert b"gateway-1" in [option.to_wire() for option in send(server, asked).options]
 
 
-def test_a_transport_that_ends_by_surprise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("run", [lambda _: 1 / 0, lambda _: None], ids=["by an error", "by itself"])
+def test_a_transport_that_ends_by_surprise_is_told(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[object], object]
+) -> None:
     told: list[str] = []
     server = DnsServer([("127.0.0.1", 0)], failed=told.append)
-    monkeypatch.setattr("appliance.adapters.dns.udp.UdpServer.run", lambda _: 1 / 0)
+    monkeypatch.setattr("appliance.adapters.dns.udp.UdpServer.run", run)
     server.start()
+    until(lambda: bool(told))
     server.stop()
     assert told == ["dns-udp-0"]

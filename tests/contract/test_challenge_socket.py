@@ -208,7 +208,7 @@ def test_a_path_that_cannot_be_had_is_told(verbs: Verbs, tmp_path: Path) -> None
         ChallengeSocket(tmp_path / "missing" / "challenge.sock", verbs.present, verbs.clean_up).start()
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ECONNABORTED])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED])
 def test_without_descriptors_and_clients_it_rests(
     verbs: Verbs, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -55,6 +55,7 @@ def opcode(number: int) -> int:
         (header(0, 1, 0, 0, 1) + QUESTION + b"\1\xff\0" + BEHIND_OWNER, "NOTAUTH"),  # any octets, RFC 2181 §11
         (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME[:-2] + b"\0" + BEHIND_OWNER, "FORMERR"),
         (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME[64:] + b"\x3d" + b"x" * 61 + b"\0" + BEHIND_OWNER, "NOTAUTH"),
+        (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME[64:] + b"\x3e" + b"x" * 62 + b"\0" + BEHIND_OWNER, "FORMERR"),
         (header(0, 1, 0, 0, 1) + QUESTION + LONG_NAME + b"\0" + BEHIND_OWNER, "FORMERR"),
         (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0\x00" + BEHIND_OWNER, "FORMERR"),  # into the header
         (header(0, 1, 0, 0, 1) + QUESTION + b"\xc0" + bytes((12 + len(QUESTION),)) + BEHIND_OWNER, "FORMERR"),  # itself
@@ -182,7 +183,8 @@ def _cookie_only(version: int) -> bytes:
 
 @pytest.mark.parametrize("version", [1, 2, 255])
 def test_an_unknown_edns_version_is_badvers(version: int) -> None:
-    for message in (question(payload=1232, edns=version), _cookie_only(version)):
+    bare = header(0, 0, 0, 0, 1) + OPT[:6] + bytes((version,)) + OPT[7:]
+    for message in (question(payload=1232, edns=version), _cookie_only(version), bare):
         assert parsed(table(VALUE), message).rcode() == dns.rcode.BADVERS
     response = parsed(table(VALUE), question(payload=1232, edns=version))
     assert response.edns == 0

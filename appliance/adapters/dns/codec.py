@@ -104,8 +104,9 @@ def _form(message: bytes) -> _Form:
     except _Broken:
         form.verdict = Rcode.FORMERR
     if question_count == 0 and not form.verdict:
-        # Without a question only a cookie can be asked for (RFC 7873 §5.4).
-        form.verdict = Rcode.NOERROR if form.edns and form.edns.cookie else Rcode.FORMERR
+        # Without a question a cookie can be asked for (RFC 7873 §5.4), and which version of EDNS there is.
+        is_asking = form.edns is not None and (form.edns.cookie or form.edns.version)
+        form.verdict = Rcode.NOERROR if is_asking else Rcode.FORMERR
     return form
 
 

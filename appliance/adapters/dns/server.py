@@ -57,6 +57,7 @@ class DnsServer:
         self._udp: list[UdpServer] = []
         self._threads: list[threading.Thread] = []
         self._bell: tuple[socket.socket, socket.socket] | None = None
+        self._is_stopping = False
         self._nsid = nsid
         self._rate_limit: RateLimit | None = None
         self._limiter: Limiter | None = None
@@ -134,6 +135,7 @@ class DnsServer:
         """Listen, and return when questions are answered. Raises Unavailable when an address cannot be had."""
         if self._threads:
             return
+        self._is_stopping = False
         self._pairs = sockets.bind(self._listen)
         self._bell = _, wake = socket.socketpair()
         self._udp = [
@@ -158,6 +160,7 @@ class DnsServer:
         if self._bell is None:
             return
         bell, wake = self._bell
+        self._is_stopping = True
         bell.close()  # the other end becomes readable
         for udp in self._udp:
             udp.stop()
@@ -194,9 +197,12 @@ class DnsServer:
         """A transport that ends by surprise is told to whoever can end the daemon, so that it is started anew."""
         try:
             run()
+            if self._is_stopping:
+                return
+            log.error("thread ended by itself, please report it", thread=name)
         except Exception:
             log.exception("thread ended by surprise", thread=name)
-            self._failed(name)
+        self._failed(name)
 
 
 def _shown_address(packed: bytes) -> str:

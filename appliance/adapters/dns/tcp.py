@@ -22,6 +22,7 @@ from appliance.model.rate_limits import IPV4_PREFIX_OCTETS, IPV6_PREFIX_OCTETS, 
 
 log = logs.logger(__name__)
 
+_OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 MOST_CONNECTIONS = 1000
 IDLE_SECONDS = 10.0
 """Without a complete question for this long, a connection is closed (RFC 7766 §6.2.3)."""
@@ -31,7 +32,7 @@ _LARGEST_FRAME = 4096
 _MOST_ACCEPTED = 64
 """Connections taken from a listener in one turn: who is connected already has its questions answered in between."""
 _REST_SECONDS = 0.05
-"""How long to wait where this process has no descriptors left, and has no connection that could give one back."""
+"""How long to wait where there are no descriptors or no memory left, and no connection that could give any back."""
 _MOST_UNSENT = 16384
 """Octets of answers that may wait for a client; beyond, its questions wait too."""
 
@@ -39,10 +40,11 @@ _MOST_UNSENT = 16384
 class _Connection:
     """One client: its socket, octets that are no whole frame yet, and answers not sent yet.
 
-    `is_ended`: it sends no more questions, or none that can be read. It still gets the answers to those before.
+    `is_ended`: it sends no more. `is_refused`: it sent what cannot be a question, and what it sends now is for nothing.
+    In both cases it still gets the answers to what came before.
     """
 
-    __slots__ = ("deadline", "events", "is_ended", "prefix", "received", "sock", "source", "unsent")
+    __slots__ = ("deadline", "events", "is_ended", "is_refused", "prefix", "received", "sock", "source", "unsent")
 
     def __init__(self, sock: socket.socket, source: bytes, deadline: float) -> None:
         self.sock = sock
@@ -50,7 +52,7 @@ class _Connection:
         self.prefix = source[: IPV4_PREFIX_OCTETS if len(source) == 4 else IPV6_PREFIX_OCTETS]
         self.events = selectors.EVENT_READ
         self.deadline = deadline
-        self.is_ended = False
+        self.is_ended = self.is_refused = False
         self.received = b""
         self.unsent = b""
 
@@ -91,12 +93,12 @@ class TcpServer:
     def _turn(self) -> bool:
         """Wait for events and see to them; False when it is time to stop."""
         for key, events in self._selector.select(self._patience()):
-            if key.fd in self._connections:
-                self._converse(self._connections[key.fd], events)
-            elif key.fd in self._listeners:
-                self._accept(self._listeners[key.fd])
-            else:
+            if key.fileobj is self._wake:
                 return False
+            if key.fd in self._listeners:
+                self._accept(self._listeners[key.fd])
+            elif key.fd in self._connections:  # else it has just made room for another one
+                self._converse(self._connections[key.fd], events)
         now = time.monotonic()
         while self._connections and (oldest := next(iter(self._connections.values()))).deadline <= now:
             self._close(oldest)
@@ -117,7 +119,8 @@ class TcpServer:
         try:
             sock, address = listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+            has_room = error.errno in (errno.EMFILE, errno.ENFILE) and self._make_room()
+            if error.errno in _OUT_OF_RESOURCES and not has_room:
                 time.sleep(_REST_SECONDS)  # the listener stays ready, so this would be tried without end
             raise
         return sock, str(address[0])
@@ -129,9 +132,9 @@ class TcpServer:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         source = socket.inet_pton(sock.family, address.partition("%")[0])
         connection = _Connection(sock, source, time.monotonic() + IDLE_SECONDS)
+        self._selector.register(sock, selectors.EVENT_READ)
         self._connections[sock.fileno()] = connection
         self._by_prefix.setdefault(connection.prefix, OrderedDict())[sock.fileno()] = connection
-        self._selector.register(sock, selectors.EVENT_READ)
 
     def _make_room(self) -> bool:
         """Close the longest silent connection of the prefix that has most: a flood makes room for itself.
@@ -148,19 +151,26 @@ class TcpServer:
         try:
             if events & selectors.EVENT_READ:
                 chunk = connection.sock.recv(_CHUNK)
-                if not chunk:  # it may be closed once what was asked is answered (RFC 1035 §4.2.2)
-                    connection.is_ended = True
-                connection.received += chunk
+                connection.is_ended = not chunk
+                if not connection.is_refused:
+                    connection.received += chunk
             while self._answer(connection) and self._flush(connection):
                 pass
-            if connection.is_ended and not connection.unsent:
-                self._close(connection)
-            else:
-                self._watch(connection)
+            self._go_on(connection)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self._close(connection)
+
+    def _go_on(self, connection: _Connection) -> None:
+        """Wait for more, or part: not before what was asked is answered (RFC 1035 §4.2.2)."""
+        is_over = not connection.unsent
+        if connection.is_ended and is_over:
+            self._close(connection)
+            return
+        if connection.is_refused and is_over:  # to close with octets unread would take the answers back, by a reset
+            connection.sock.shutdown(socket.SHUT_WR)
+        self._watch(connection)
 
     def _answer(self, connection: _Connection) -> bool:
         """Answer whole frames (RFC 1035 §4.2.2) until too much waits to be sent; False when nothing is to be sent.
@@ -175,7 +185,7 @@ class TcpServer:
         while waiting < _MOST_UNSENT and len(received) >= at + 2:
             end = at + 2 + (received[at] << 8 | received[at + 1])
             if end - at > _LARGEST_FRAME:
-                connection.is_ended, at = True, len(received)
+                connection.is_refused, at = True, len(received)
                 break
             if end > len(received):
                 break
@@ -219,6 +229,7 @@ class TcpServer:
         with contextlib.suppress(BlockingIOError):
             sent = connection.sock.send(connection.unsent)
             connection.unsent = connection.unsent[sent:]
+            self._touch(connection)
         return not connection.unsent and len(connection.received) > 2
 
     def _watch(self, connection: _Connection) -> None:

@@ -126,7 +126,7 @@ class Challenges:
         self._events.publish("challenge", {"name": name, "state": state, "by": by})
 
     def _replace(self, records: Records) -> None:
-        if records is self._records:
+        if records is self._records and self._trouble is None:
             return
         self._records = records
         self._authority.publish(records.serial, records.values)

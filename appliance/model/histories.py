@@ -12,8 +12,8 @@ from appliance.model.challenges import Challenge
 
 LONGEST = 200
 MOST_FETCHES = 50
-"""Fetches kept per challenge: the first half and the last, so that nobody who asks before or after a validation pushes
-it out. Those in between are only counted. A validation takes about ten."""
+"""Fetches kept per challenge: the first from each address, and the last; so nobody who asks often pushes out the one of
+a validation. The others are only counted. A validation takes about ten."""
 
 State = Literal["presented", "fetched", "cleaned up", "expired", "gone"]
 """`gone`: it ended while its end could not be noted, in the seconds before the process was killed."""
@@ -95,11 +95,22 @@ def _with_fetches(entry: Entry, fetches: Sequence[Fetch]) -> Entry:
     return replace(
         entry,
         state="fetched",
-        fetches=_first_and_last((*entry.fetches, *fetches)),
+        fetches=_worth_keeping((*entry.fetches, *fetches)),
         fetch_count=entry.fetch_count + len(fetches),
     )
 
 
-def _first_and_last(fetches: tuple[Fetch, ...]) -> tuple[Fetch, ...]:
-    half = MOST_FETCHES // 2
-    return fetches if len(fetches) <= MOST_FETCHES else (*fetches[:half], *fetches[-half:])
+def _worth_keeping(fetches: tuple[Fetch, ...]) -> tuple[Fetch, ...]:
+    """At most MOST_FETCHES of these, in their order."""
+    if len(fetches) <= MOST_FETCHES:
+        return fetches
+    firsts: dict[str, int] = {}
+    for number, fetch in enumerate(fetches):
+        firsts.setdefault(fetch.source, number)
+    numbers = list(firsts.values())
+    if len(numbers) > MOST_FETCHES:  # from forged addresses: neither who came first nor who came last is pushed out
+        half = MOST_FETCHES // 2
+        return tuple(fetches[number] for number in (*numbers[:half], *numbers[-half:]))
+    others = [number for number in range(len(fetches)) if firsts[fetches[number].source] != number]
+    kept = sorted((*numbers, *others[len(others) - (MOST_FETCHES - len(numbers)) :]))
+    return tuple(fetches[number] for number in kept)

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from appliance import logs
 from appliance.control.ports import AcceptedStore
@@ -16,7 +16,7 @@ _AT_ONCE = 50
 
 
 class AcceptedVersions:
-    """Keeps the store in step with the register. Used under the applier's lock, but for `remember_all`."""
+    """Keeps the store in step with the register. Used under the applier's lock, but for `remember_rest`."""
 
     def __init__(self, store: AcceptedStore, register: Register) -> None:
         self._store = store
@@ -27,18 +27,18 @@ class AcceptedVersions:
         accepted = self._store.load()
         self._register.restore(accepted, accepted.keys())
 
-    def remember_some(self, identities: Iterable[str]) -> None:
-        """Traefik serves the versions of these that are live now: all of them, unless they are many."""
+    def remember_some(self, identities: Collection[str]) -> None:
+        """Traefik serves the versions of these that are live now. Of many, `remember_rest` is for the rest."""
         for identity in itertools.islice(identities, _AT_ONCE):
             self._remember(identity)
 
-    def remember_all(self, identities: Iterable[str], lock: threading.Condition) -> None:
-        """Traefik serves the versions of these that are live now.
+    def remember_rest(self, identities: Collection[str], lock: threading.Condition) -> None:
+        """Remember those of the same `identities` that `remember_some` has not.
 
         Takes `lock` for a few at a time: at a first start these are all there are, each is a file, and nobody waits for
         them.
         """
-        left = iter(identities)
+        left = itertools.islice(identities, _AT_ONCE, None)
         while portion := tuple(itertools.islice(left, _AT_ONCE)):
             with lock:
                 self.remember_some(portion)

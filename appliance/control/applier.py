@@ -310,7 +310,7 @@ class Applier:
 
     def _confirm(self) -> None:
         answers = self._confirmation.ask(self._changed, self._heed)
-        self._accepted.remember_all(answers.applied, self._changed)
+        self._accepted.remember_rest(answers.applied, self._changed)
 
     def _heed(self, answers: Answers) -> None:
         """Whoever sees a workload applied also sees what follows from it: so under the lock of the answers."""

@@ -240,13 +240,17 @@ class Docket:
         return changed
 
     def unsaved(self, now: float) -> tuple[dict[str, Record], tuple[float, ...]] | None:
-        """What is to be stored; None: nothing changed since the last call."""
+        """What is to be stored; None: nothing changed since the last call, which `keep_unsaved` undoes."""
         if not self._is_unsaved:
             return None
         self._is_unsaved = False
         self._records = issuance.remembered(self._records, now)
         own = {subject: case.record for subject, case in self._cases.items()}
         return self._records | own, self._budget.spent
+
+    def keep_unsaved(self) -> None:
+        """What was to be stored last could not be."""
+        self._is_unsaved = True
 
     def _decide(self, subject: str, case: Case, found: Circumstances, now: float) -> float:
         """Seconds until the next check."""

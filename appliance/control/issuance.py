@@ -226,7 +226,9 @@ class Issuance:
             try:
                 self._store.save(*unsaved)
             except Unavailable as error:
-                log.warning("history of orders not stored", reason=str(error))
+                log.warning("history of orders not stored, it is tried again", reason=str(error))
+                with self._wake:
+                    self._docket.keep_unsaved()
         if to_rehearse and self._rehearsals is not None:
             self._rehearsals.ask(to_rehearse)
         for subject in news:

@@ -37,9 +37,10 @@ class Retries:
         return max(0.0, min(self._due.values(), default=_NEVER) - self._clock())
 
     def take(self, besides: Collection[str] = ()) -> set[str]:
-        """Those that are due now, `besides` these; they are no longer, until they are put off again."""
+        """Those that are due now; they are no longer, until they are put off again. `besides` are due a while later."""
         now = self._clock()
-        found = {identity for identity, moment in self._due.items() if moment <= now and identity not in besides}
-        for identity in found:
+        due = {identity for identity, moment in self._due.items() if moment <= now}
+        for identity in due:
             del self._due[identity]
-        return found
+        self._due.update(dict.fromkeys(due.intersection(besides), now + _FIRST_SECONDS))
+        return due.difference(besides)

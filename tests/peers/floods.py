@@ -33,7 +33,9 @@ def start(kind: str, port: int, seconds: float, prefixes: int) -> "subprocess.Po
     argv = [sys.executable, "-m", "tests.peers.floods", kind, str(port), str(seconds), str(prefixes)]
     flood = subprocess.Popen(argv, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert flood.stdout is not None
-    assert flood.stdout.readline() == _BEGUN
+    if flood.stdout.readline() != _BEGUN:
+        flood.kill()
+        raise AssertionError("the flood did not begin")
     return flood
 
 

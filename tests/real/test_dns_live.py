@@ -163,7 +163,7 @@ def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance, 
     server = new_appliance(settings(extra_zones=[authority.APEX], listen=listen, nsid="gateway-1")).start()
     present(server)
     assert b"gateway-1" in ask(WITH_NSID, addresses.GATEWAY), "RFC 5001"
-    flood = floods.start(kind, FLOODED_PORT, 6, 2000)
+    flood = floods.start(kind, FLOODED_PORT, 8, 2000)
     present(server)
     told: list[dict[str, Any]] = []
     while flood.poll() is None:

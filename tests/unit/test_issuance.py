@@ -9,6 +9,7 @@ from appliance.control import docket
 from appliance.control.docket import IssuanceView, Limits
 from appliance.control.issuance import Issuance
 from appliance.model.acme_log import Cause, Obtained, OrderBegun, OrderFailed, Problem, ResolverSkipped
+from appliance.model.errors import Unavailable
 from appliance.model.issuance import Failure, Record, Weight
 from tests.fakes import PATIENCE_SECONDS, FakeRouteFiles, FakeTraefik, until
 from tests.fakes_issuance import FakeIssuanceStore, FakePreflights, FakeRehearsals
@@ -232,8 +233,9 @@ def test_what_comes_about_while_the_governor_is_busy_is_not_left_lying(
 
     def save_slowly(records: Mapping[str, Record], spent: tuple[float, ...]) -> None:
         save(records, spent)
-        is_saving.set()
-        may_end.wait(PATIENCE_SECONDS)
+        if records[SHOP].issued_at is not None:
+            is_saving.set()
+            may_end.wait(PATIENCE_SECONDS)
 
     monkeypatch.setattr(governor.store, "save", save_slowly)
     governor.traefik.certified = frozenset({SHOP})
@@ -243,6 +245,22 @@ def test_what_comes_about_while_the_governor_is_busy_is_not_left_lying(
     governor.issuance.heed(OrderFailed(governor.now, "", (SHOP,), Cause.UNKNOWN, (), "words", is_renewal=True))
     may_end.set()
     until(lambda: governor.stored().failure is not None)
+
+
+def test_what_the_disk_did_not_take_is_stored_later(governor: Governor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a restart would know nothing of an order that counts at the certificate authority."""
+    save, tries = governor.store.save, []
+
+    def save_at_the_third_try(records: Mapping[str, Record], spent: tuple[float, ...]) -> None:
+        tries.append(spent)
+        if len(tries) < 3:
+            raise Unavailable("no space left on device")
+        save(records, spent)
+
+    monkeypatch.setattr(governor.store, "save", save_at_the_third_try)
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.stored().allowed_at is not None)
+    assert len(governor.store.spent) == 1
 
 
 def test_an_order_traefik_never_speaks_of_is_given_up(governor: Governor) -> None:

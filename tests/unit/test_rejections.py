@@ -169,3 +169,16 @@ def test_pauses_between_retries_grow_up_to_five_minutes_and_begin_anew() -> None
     assert retries.pause() == float("inf")
     retries.put_off("a")
     assert retries.pause() == 2
+
+
+def test_what_is_yet_to_be_taken_out_is_due_a_while_later() -> None:
+    now = 0.0
+    retries = Retries(lambda: now)
+    retries.put_off("a")
+    retries.put_off("b")
+    now = 5.0
+    assert retries.take(besides={"a", "c"}) == {"b"}
+    assert retries.pause() == 2
+    now = 7.0
+    assert retries.take() == {"a"}
+    assert retries.pause() == float("inf")

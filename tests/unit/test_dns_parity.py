@@ -1,7 +1,9 @@
 """The short way of reading a message and the parser's say the same; and neither ever fails, whatever comes."""
 
 import random
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from appliance.adapters.dns import codec, questions
 from tests.fuzz import dns_promises
 from tests.unit.dns_messages import VALUE, header, question, reply, table
 
+RECORD = bytes.fromhex("00fa 00ff 00000000 000a") + bytes(10)
+"""A TSIG record behind its owner."""
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
 LABELS = st.lists(st.binary(min_size=1, max_size=20), max_size=6)
 OPTIONS = st.lists(st.tuples(st.sampled_from((3, 8, 10, 65001)), st.binary(max_size=42)), max_size=3)
@@ -93,3 +97,24 @@ def test_random_octets_never_raise() -> None:
             message[source.randrange(len(message))] = source.randrange(256)
         message[2] &= 0x7F
         assert reply(asked, bytes(message[: source.randrange(12, len(message) + 1)])) is not None
+
+
+def test_no_message_costs_more_than_its_octets() -> None:
+    """A labyrinth of pointers: who follows it goes through hundreds of labels again and again, for a second."""
+    labyrinth = header(0, 0, 0, 0, 1) + b"\1" * (2039 - 12) + b"\2\xc2\x81\xc2\x80"
+    chain = b"".join(b"\1a" for _ in range(120)) + b"\0"
+    crowded = header(0, 0, 0, 0, 16) + (chain + RECORD) * 16
+    for message in (labyrinth, crowded, header(0, 0, 0, 0, 16) + b"\xc0\x0c" * 1000):
+        steps = 0
+
+        def count(*_: object) -> Any:
+            nonlocal steps
+            steps += 1
+            return count
+
+        sys.settrace(count)
+        try:
+            codec.decode(message)
+        finally:
+            sys.settrace(None)
+        assert 0 < steps < 10 * len(message)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from appliance.model.standings import State
 from appliance.model.throttles import Throttle
 from appliance.model.tokens import Role
 from tests.fakes import until
@@ -24,6 +25,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TcpServed]:
     plane = Plane()
     plane.start()
     plane.put(name("wiki"))
+    until(lambda: plane.orders("wiki"))
+    plane.reaches("wiki", State.APPLIED)  # from here on nothing changes by itself
     with TcpServed(plane, tmp_path_factory.mktemp("tokens")).running() as served:
         yield served
     plane.stop()

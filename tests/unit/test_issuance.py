@@ -6,78 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from appliance.control import docket
-from appliance.control.docket import IssuanceView, Limits
-from appliance.control.issuance import Issuance
-from appliance.model.acme_log import Cause, Obtained, OrderBegun, OrderFailed, Problem, ResolverSkipped
+from appliance.model.acme_log import Cause, Obtained, OrderBegun, OrderFailed, ResolverSkipped
 from appliance.model.errors import Unavailable
-from appliance.model.issuance import Failure, Record, Weight
-from tests.fakes import PATIENCE_SECONDS, FakeRouteFiles, FakeTraefik, until
-from tests.fakes_issuance import FakeIssuanceStore, FakePreflights, FakeRehearsals
-
-SHOP = "shop.customer.com"
-WILDCARD = "*.gw.example.com"
-EPOCH = 1_800_000_000.0
-
-
-class Governor:
-    """An issuance governor whose clock stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = EPOCH
-        self.preflights = FakePreflights()
-        self.traefik = FakeTraefik(FakeRouteFiles())
-        self.store = FakeIssuanceStore()
-        self.failures: list[BaseException] = []
-        self.changes: list[frozenset[str]] = []
-        self.per_hour = 90
-        self.authority = "https://one.example/dir"
-        self.staging = ""
-        self.rehearsals = FakeRehearsals()
-
-    def start(self) -> "Governor":
-        self.issuance = Issuance(
-            preflights=self.preflights,
-            proxy=self.traefik,
-            store=self.store,
-            limits=lambda: Limits(self.per_hour, 3600.0, self.authority, self.staging),
-            rehearsals=self.rehearsals,
-            on_change=self.changes.append,
-            clock=lambda: self.now,
-        )
-        self.issuance.start(self.failures.append)
-        return self
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def stop(self) -> None:
-        self.issuance.stop()
-        assert self.failures == []
-
-    def later(self, seconds: float) -> None:
-        self.now += seconds
-        self.issuance.look()
-
-    def is_allowed(self, subject: str) -> bool:
-        return self.issuance.verdict(subject) == (None, True)
-
-    def reason(self, subject: str) -> str:
-        return self.issuance.verdict(subject)[0] or ""
-
-    def view(self, subject: str) -> IssuanceView:
-        found = self.issuance.view(subject)
-        assert found is not None
-        return found
-
-    def stored(self, subject: str = SHOP) -> Record:
-        """What a restart would begin with."""
-        return self.store.records.get(subject, Record())
-
-    def fail(self, subject: str = SHOP, cause: Cause = Cause.PROBLEM, kind: str = "connection") -> None:
-        problems = (Problem(kind, 400, "Timeout during connect", subject, None),) if cause is Cause.PROBLEM else ()
-        at, self.now = self.now, self.now + 0.001
-        self.issuance.heed(OrderFailed(at, "resolver", (subject,), cause, problems, "raw words", is_renewal=False))
+from appliance.model.issuance import Record
+from tests.fakes import PATIENCE_SECONDS, until
+from tests.governor import SHOP, WILDCARD, Governor
 
 
 @pytest.fixture
@@ -298,6 +231,22 @@ def test_the_account_orders_no_more_than_its_budget_in_an_hour(governor: Governo
     until(lambda: waiting() == [])
 
 
+def test_who_waits_for_the_accounts_budget_is_not_looked_at_until_it_has_room(
+    governor: Governor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docket, "_CHECK_AGAIN_AT_MOST_SECONDS", 0.05)
+    governor.per_hour = 1
+    governor.restart()
+    governor.issuance.follow([SHOP])
+    until(lambda: governor.is_allowed(SHOP))
+    governor.issuance.follow([SHOP, "late.org"])
+    until(lambda: "orders_per_hour" in governor.reason("late.org"))
+    governor.preflights.obstacles["early.org"] = "it points elsewhere"
+    governor.issuance.follow([SHOP, "late.org", "early.org"])
+    until(lambda: governor.preflights.checked.count("early.org") > 2)
+    assert governor.preflights.checked.count("late.org") == 1
+
+
 def test_another_authority_is_asked_at_once_whatever_the_one_before_counted(governor: Governor) -> None:
     governor.issuance.follow([SHOP])
     until(lambda: governor.is_allowed(SHOP))
@@ -331,125 +280,3 @@ def test_a_resolver_that_traefik_left_out_is_told_until_it_orders_again(governor
     assert governor.issuance.skipped() == {"resolver": "permissions 644 are too open"}
     governor.issuance.heed(OrderBegun(governor.now, (SHOP,)))
     assert governor.issuance.skipped() == {}
-
-
-STAGING = "https://staging.example/dir"
-UNAUTHORIZED = Failure(EPOCH, Weight.LASTING, "the CA found no answer", "check that `acme.ca_server` is right")
-
-
-@pytest.fixture
-def rehearsing(governor: Governor) -> Governor:
-    """One that wants first orders to be rehearsed."""
-    governor.stop()
-    governor.staging = STAGING
-    return governor.start()
-
-
-def test_a_first_order_is_rehearsed_and_then_made_in_earnest_at_once(rehearsing: Governor) -> None:
-    rehearsing.issuance.follow([SHOP])
-    until(lambda: rehearsing.rehearsals.asked == [SHOP])
-    assert STAGING in rehearsing.reason(SHOP)
-    assert rehearsing.store.spent == ()
-    checks = len(rehearsing.preflights.checked)
-    rehearsing.issuance.look()
-    rehearsing.issuance.follow([SHOP, WILDCARD])
-    until(lambda: rehearsing.rehearsals.asked == [SHOP, WILDCARD])
-    assert rehearsing.preflights.checked.count(SHOP) == checks  # while it lasts, there is nothing to look at
-    rehearsing.issuance.rehearsed(SHOP, STAGING, None)
-    until(lambda: rehearsing.is_allowed(SHOP))
-    assert not rehearsing.is_allowed(WILDCARD)
-    until(lambda: rehearsing.stored().rehearsed == STAGING)
-
-
-def test_what_was_proven_is_not_rehearsed_again(rehearsing: Governor) -> None:
-    rehearsing.issuance.follow([SHOP])
-    until(lambda: rehearsing.rehearsals.asked == [SHOP])
-    rehearsing.issuance.rehearsed(SHOP, STAGING, None)
-    until(lambda: rehearsing.is_allowed(SHOP))
-    rehearsing.fail()
-    until(lambda: rehearsing.stored().failures == 1)
-    rehearsing.restart()
-    rehearsing.issuance.follow([SHOP])
-    until(lambda: "could not connect to the host" in rehearsing.reason(SHOP))
-    rehearsing.later(600)
-    until(lambda: rehearsing.is_allowed(SHOP))
-    assert rehearsing.rehearsals.asked == [SHOP]
-
-
-def test_a_failed_rehearsal_rests_like_a_failed_order_and_costs_none(rehearsing: Governor) -> None:
-    rehearsing.issuance.follow([SHOP])
-    until(lambda: rehearsing.rehearsals.asked == [SHOP])
-    rehearsing.issuance.rehearsed(SHOP, STAGING, UNAUTHORIZED)
-    reason = rehearsing.reason(SHOP)
-    assert f"in the rehearsal at {STAGING}, the CA found no answer" in reason
-    assert f"check that {STAGING} is right" in reason
-    view = rehearsing.view(SHOP)
-    assert view.next_try is not None
-    assert view.next_try >= EPOCH + 120
-    rehearsing.later(60)
-    checks = len(rehearsing.preflights.checked)
-    until(lambda: len(rehearsing.preflights.checked) > checks)
-    assert rehearsing.rehearsals.asked == [SHOP]
-    rehearsing.later(120)
-    until(lambda: rehearsing.rehearsals.asked == [SHOP, SHOP])
-    assert rehearsing.store.spent == ()
-    counted = {sample.labels["outcome"]: sample.value for sample in next(iter(rehearsing.issuance.families())).samples}
-    assert (counted["rehearsal failed"], counted["failed"], counted["allowed"]) == (1, 0, 0)
-
-
-def test_a_rehearsal_that_is_not_wanted_any_more_counts_for_nothing(rehearsing: Governor) -> None:
-    rehearsing.issuance.follow([SHOP, "late.org"])
-    until(lambda: sorted(rehearsing.rehearsals.asked) == ["late.org", SHOP])
-    rehearsing.issuance.rehearsed("late.org", STAGING, UNAUTHORIZED)
-    rehearsing.staging = ""
-    rehearsing.issuance.look()
-    until(lambda: rehearsing.is_allowed(SHOP))
-    until(lambda: rehearsing.is_allowed("late.org"))
-    rehearsing.issuance.rehearsed(SHOP, STAGING, UNAUTHORIZED)
-    assert rehearsing.is_allowed(SHOP)
-
-
-def test_another_staging_directory_proves_anew(rehearsing: Governor) -> None:
-    rehearsing.issuance.follow([SHOP])
-    until(lambda: rehearsing.rehearsals.asked == [SHOP])
-    rehearsing.staging = "https://other.example/dir"
-    rehearsing.issuance.look()
-    until(lambda: rehearsing.rehearsals.asked == [SHOP, SHOP])
-    rehearsing.issuance.rehearsed(SHOP, STAGING, None)
-    assert not rehearsing.is_allowed(SHOP)
-    rehearsing.issuance.rehearsed(SHOP, "https://other.example/dir", None)
-    until(lambda: rehearsing.is_allowed(SHOP))
-
-
-def test_a_certificate_that_was_there_once_is_ordered_without_a_rehearsal(
-    rehearsing: Governor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docket, "_LOST_AFTER_SECONDS", 0.0)
-    rehearsing.traefik.certified = frozenset({SHOP})
-    rehearsing.issuance.follow([SHOP])
-    until(lambda: rehearsing.view(SHOP).is_issued)
-    rehearsing.traefik.certified = frozenset()
-
-    def is_lost() -> bool:
-        rehearsing.issuance.heed(Obtained(rehearsing.now, ("other.org",)))  # makes Traefik be asked at once
-        return not rehearsing.view(SHOP).is_issued
-
-    until(is_lost)
-    until(lambda: rehearsing.is_allowed(SHOP))
-    assert rehearsing.rehearsals.asked == []
-
-
-def test_who_waits_for_the_accounts_budget_is_not_looked_at_until_it_has_room(
-    governor: Governor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docket, "_CHECK_AGAIN_AT_MOST_SECONDS", 0.05)
-    governor.per_hour = 1
-    governor.restart()
-    governor.issuance.follow([SHOP])
-    until(lambda: governor.is_allowed(SHOP))
-    governor.issuance.follow([SHOP, "late.org"])
-    until(lambda: "orders_per_hour" in governor.reason("late.org"))
-    governor.preflights.obstacles["early.org"] = "it points elsewhere"
-    governor.issuance.follow([SHOP, "late.org", "early.org"])
-    until(lambda: governor.preflights.checked.count("early.org") > 2)
-    assert governor.preflights.checked.count("late.org") == 1

@@ -1,20 +1,23 @@
-"""`python -m tests.peers.floods KIND PORT SECONDS PREFIXES`: as many datagrams as one core can send, at 127.0.0.1.
+"""`python -m tests.peers.floods KIND PORT SECONDS PREFIXES PACE`: as many datagrams as one core can send, at 127.0.0.1.
 
 KIND: `valid` (one existing name), `random` (names that do not exist), `options` (either, each with another large
 EDNS option), `garbage` (octets), `labyrinth` (pointers that lead to pointers), `syn` (half-open connections), `idle`
 (open connections that say nothing), `busy` (a hundred connections that ask without end). Datagrams come from PREFIXES
-networks /24 of 127.0.0.0/8, SYNs from 10.200.0.0/16. Prints a line when it begins, and then how many were sent. For
-private network namespaces only: SYNs need root there.
+networks /24 of 127.0.0.0/8, all of them alike, and no more than PACE a second when that is not 0; SYNs come from
+10.200.0.0/16. Prints a line when it begins, and then how many were sent; SIGTERM ends it early. For private network
+namespaces only: SYNs need root there.
 """
 
 import ctypes
 import os
 import random
 import selectors
+import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Final, cast
@@ -25,12 +28,17 @@ from tests.peers.authority import APEX
 _REPOSITORY: Final = Path(__file__).parents[2]
 _BEGUN: Final = "begun\n"
 _BATCH: Final = 64
-_MESSAGES: Final = 4096
+_ended: Final = threading.Event()
+_DATAGRAMS: Final = 1 << 16
+"""Prepared, and sent again and again: more than there are networks at most, so that each of them sends."""
+_PAYLOADS: Final = 4096
+_CONTROL: Final = 32
+"""Octets of a control message with an `in_pktinfo`."""
 
 
-def start(kind: str, port: int, seconds: float, prefixes: int) -> "subprocess.Popen[str]":
+def start(kind: str, port: int, seconds: int, prefixes: int, pace: int = 0) -> "subprocess.Popen[str]":
     """Flood from a process of its own; returns when that has begun."""
-    argv = [sys.executable, "-m", "tests.peers.floods", kind, str(port), str(seconds), str(prefixes)]
+    argv = [sys.executable, "-m", "tests.peers.floods", kind, *map(str, (port, seconds, prefixes, pace))]
     flood = subprocess.Popen(argv, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert flood.stdout is not None
     if flood.stdout.readline() != _BEGUN:
@@ -42,6 +50,12 @@ def start(kind: str, port: int, seconds: float, prefixes: int) -> "subprocess.Po
 def finish(flood: "subprocess.Popen[str]") -> int:
     """Wait for the end of a flood; how many were sent."""
     return int(flood.communicate(timeout=30)[0])
+
+
+def end(flood: "subprocess.Popen[str]") -> int:
+    """End a flood; how many were sent."""
+    flood.terminate()
+    return finish(flood)
 
 
 def message(kind: str, number: int) -> bytes:
@@ -65,38 +79,37 @@ def message(kind: str, number: int) -> bytes:
     return head + labels + b"\0\0\x10\0\1" + edns * (kind == "options")
 
 
-def datagrams(kind: str, port: int, seconds: float, prefixes: int) -> int:
+def datagrams(kind: str, port: int, seconds: int, prefixes: int, pace: int) -> int:
     """Send datagrams for some seconds; how many."""
     sock = socket.socket(type=socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
     sock.bind(("0.0.0.0", 0))
     target = ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, b"\x7f\0\0\1"))
-    kept: list[object] = []
-    messages = (Message * _MESSAGES)()
+    payloads = [ctypes.create_string_buffer(message(kind, number)) for number in range(_PAYLOADS)]
+    vectors = [Vector(ctypes.addressof(payload), len(payload) - 1) for payload in payloads]
+    controls, messages = ctypes.create_string_buffer(_DATAGRAMS * _CONTROL), (Message * _DATAGRAMS)()
     for number, one in enumerate(messages):
-        payload = ctypes.create_string_buffer(message(kind, number))
-        vector = Vector(ctypes.addressof(payload), len(payload) - 1)
-        prefix = 1 + random.randrange(prefixes)
+        prefix = 1 + number % prefixes
         source = bytes((127, prefix >> 8, prefix & 255, 1 + number % 250))
-        control = ctypes.create_string_buffer(
-            struct.pack("=Qii", 28, socket.IPPROTO_IP, IP_PKTINFO) + struct.pack("=i4s4s4x", 0, source, bytes(4))
-        )
-        kept += [payload, vector, control]
-        one.header = Header(ctypes.addressof(target), 16, ctypes.addressof(vector), 1, ctypes.addressof(control), 32, 0)
+        struct.pack_into("=Qiii4s4x4x", controls, number * _CONTROL, 28, socket.IPPROTO_IP, IP_PKTINFO, 0, source)
+        vector, control = vectors[number % _PAYLOADS], ctypes.addressof(controls) + number * _CONTROL
+        one.header = Header(ctypes.addressof(target), 16, ctypes.addressof(vector), 1, control, _CONTROL, 0)
     libc = ctypes.CDLL(None)
-    sent, deadline = 0, _begin() + seconds
-    while time.monotonic() < deadline:
-        at = random.randrange(_MESSAGES - _BATCH)
+    sent, began = 0, _begin()
+    while _is_on(began + seconds):
+        at = random.randrange(_DATAGRAMS - _BATCH)
         sent += max(0, int(libc.sendmmsg(sock.fileno(), ctypes.byref(messages[at]), _BATCH, 0)))
+        if pace:
+            time.sleep(max(0.0, began + sent / pace - time.monotonic()))
     return sent
 
 
-def syns(port: int, seconds: float) -> int:
+def syns(port: int, seconds: int) -> int:
     """Send SYNs from hosts that will never answer; how many."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     sent, deadline = 0, _begin() + seconds
     target = bytes((127, 0, 0, 1))
-    while time.monotonic() < deadline:
+    while _is_on(deadline):
         source = bytes((10, 200)) + os.urandom(2)
         tcp = struct.pack(
             "!HHIIBBHHH", random.randrange(1024, 65535), port, random.getrandbits(32), 0, 0x50, 2, 8192, 0, 0
@@ -108,11 +121,11 @@ def syns(port: int, seconds: float) -> int:
     return sent
 
 
-def connections(port: int, seconds: float) -> int:
+def connections(port: int, seconds: int) -> int:
     """Open connections and say nothing, up to 5,000 at a time; how many."""
     opened: list[socket.socket] = []
     count, deadline = 0, _begin() + seconds
-    while time.monotonic() < deadline:
+    while _is_on(deadline):
         sock = socket.socket()
         sock.settimeout(1)
         sock.bind((f"127.77.{count % 16}.1", 0))
@@ -128,7 +141,7 @@ def connections(port: int, seconds: float) -> int:
     return count
 
 
-def questions_without_end(port: int, seconds: float) -> int:
+def questions_without_end(port: int, seconds: int) -> int:
     """Ask over a hundred connections, as much as each takes, and read what comes; how many octets were sent."""
     frame = message("valid", 7)
     frames = (len(frame).to_bytes(2, "big") + frame) * 200
@@ -141,7 +154,7 @@ def questions_without_end(port: int, seconds: float) -> int:
         selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
     sent, deadline = 0, _begin() + seconds
     at: dict[int, int] = {}
-    while time.monotonic() < deadline:
+    while _is_on(deadline):
         for key, events in selector.select(1):
             sock = cast("socket.socket", key.fileobj)
             if events & selectors.EVENT_READ:
@@ -155,9 +168,14 @@ def questions_without_end(port: int, seconds: float) -> int:
 
 def _begin() -> float:
     """Say so. When that was."""
+    signal.signal(signal.SIGTERM, lambda *_: _ended.set())
     sys.stdout.write(_BEGUN)
     sys.stdout.flush()
     return time.monotonic()
+
+
+def _is_on(deadline: float) -> bool:
+    return time.monotonic() < deadline and not _ended.is_set()
 
 
 def _checksum(octets: bytes) -> int:
@@ -169,7 +187,7 @@ def _checksum(octets: bytes) -> int:
 
 if __name__ == "__main__":
     os.nice(10)  # a real flood comes from elsewhere: it takes the server's time, not its place on this machine's cores
-    _kind, _port, _seconds, _prefixes = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    _kind, _port, _seconds, _prefixes, _pace = sys.argv[1], *map(int, sys.argv[2:6])
     if _kind == "syn":
         _sent = syns(_port, _seconds)
     elif _kind == "idle":
@@ -177,5 +195,5 @@ if __name__ == "__main__":
     elif _kind == "busy":
         _sent = questions_without_end(_port, _seconds)
     else:
-        _sent = datagrams(_kind, _port, _seconds, _prefixes)
+        _sent = datagrams(_kind, _port, _seconds, _prefixes, _pace)
     sys.stdout.write(f"{_sent}\n")

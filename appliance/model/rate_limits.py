@@ -4,8 +4,10 @@ Why: over UDP the source address may be forged, and a server that answers everyb
 share gets silence, and every so often an empty answer with TC=1: a real client behind it comes back over TCP, which
 cannot be forged.
 
-Counters are a fixed field of cells that prefixes are hashed into, cleared every second: memory and cost stay the same
-whether ten prefixes ask or a million, and Python's keyed hash keeps anybody from choosing whom to share a cell with.
+Counters are two fixed fields of cells that prefixes are hashed into (a count-min sketch), cleared every second: memory
+and cost stay the same whether ten prefixes ask or a million. Python's keyed hash keeps anybody from choosing whom to
+share a cell with, a prefix is over its share only when both of its cells say so, and it has others in each second: a
+prefix that shares both with those of a flood waits a second, not until the flood ends.
 It knows packed addresses and no packets; the time is passed in.
 """
 
@@ -16,8 +18,9 @@ from enum import IntEnum
 
 from appliance.model.errors import InvalidInput
 
-_CELLS = 1 << 18
-"""At 50,000 prefixes a second, one in six shares its cell with another."""
+_CELL_BITS = 18
+"""Cells of a field. Beside 20,000 prefixes over their share, 7 % of the others share one cell and 0.5 % both."""
+_CELLS = 1 << _CELL_BITS
 _MASK = _CELLS - 1
 _MOST_PER_SECOND = 255  # what a cell can count
 MOST_SLIPS_PER_SECOND = 4096
@@ -60,6 +63,20 @@ class Verdict(IntEnum):
 _ANSWER, _DROP, _SLIP = Verdict
 
 
+class _Second:
+    """What was counted in one second.
+
+    `interval`: of so many questions over the limit one gets TC=1 (0: none).
+    """
+
+    def __init__(self, number: int, interval: int) -> None:
+        self.number = number
+        # Hashed in front of the prefix. A tuple's hash would not do: it adds, and keeps who shares a cell with whom.
+        self.salt = number.to_bytes(8, "big")
+        self.cells, self.others = bytearray(_CELLS), bytearray(_CELLS)
+        self.interval, self.limited = interval, 0
+
+
 class Limiter:
     """Counts questions per prefix within the current second.
 
@@ -70,39 +87,40 @@ class Limiter:
         self._per_second = limit.per_second
         self._slip = limit.slip
         self._exempt = _networks(limit.exempt)
-        self._cells = bytearray(_CELLS)
-        self._second = 0
-        self._limited = 0
-        self._interval = limit.slip
+        self._second = _Second(0, limit.slip)
 
     def tick(self, now: float) -> None:
         """Begin a new second when `now` (seconds, any clock that does not go back) lies in one."""
-        second = int(now)
-        if second > self._second:  # another thread may have been here later, and be ahead
-            self._second = second
-            self._cells = bytearray(_CELLS)
-            self._interval = self._slip and max(self._slip, self._limited // MOST_SLIPS_PER_SECOND)
-            self._limited = 0
+        last = self._second
+        if int(now) > last.number:  # another thread may have been here later, and be ahead
+            interval = self._slip and max(self._slip, last.limited // MOST_SLIPS_PER_SECOND)
+            self._second = _Second(int(now), interval)
 
     def judge(self, addresses: Sequence[bytes]) -> list[Verdict]:
         """The verdict on a question from each of these packed addresses, all of one family."""
-        cells, per_second = self._cells, self._per_second
+        second, per_second = self._second, self._per_second
+        salt, cells, others = second.salt, second.cells, second.others
         octets = IPV4_PREFIX_OCTETS if addresses and len(addresses[0]) == 4 else IPV6_PREFIX_OCTETS
-        limited, interval = self._limited, self._interval
+        limited, interval = second.limited, second.interval
         most = interval * MOST_SLIPS_PER_SECOND
         verdicts = []
         for address in addresses:
-            cell = hash(address[:octets]) & _MASK
-            count = cells[cell]
-            if count < per_second:
+            number = hash(salt + address[:octets])
+            cell, other = number & _MASK, number >> _CELL_BITS & _MASK
+            if (count := cells[cell]) < per_second:
                 cells[cell] = count + 1
+                if (count := others[other]) < per_second:
+                    others[other] = count + 1
+                verdicts.append(_ANSWER)
+            elif (count := others[other]) < per_second:
+                others[other] = count + 1
                 verdicts.append(_ANSWER)
             elif self._exempt and self._is_exempt(address):
                 verdicts.append(_ANSWER)
             else:
                 limited += 1
                 verdicts.append(_DROP if not interval or limited % interval or limited > most else _SLIP)
-        self._limited = limited
+        second.limited = limited
         return verdicts
 
     def _is_exempt(self, address: bytes) -> bool:
@@ -125,6 +143,10 @@ class Budget:
             return False
         self._left -= 1
         return True
+
+    def is_spent(self, now: float) -> bool:
+        """Whether none is left in that second."""
+        return not self._left and int(now) == self._second
 
 
 def _networks(prefixes: Iterable[str]) -> list[tuple[int, int, int]]:

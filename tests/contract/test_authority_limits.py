@@ -92,11 +92,12 @@ def test_names_that_do_not_exist_have_a_share_where_answers_are_limited(
         server.set_zones(ZONES)
         server.publish(1, {APEX: ("v",)})
         sock.settimeout(TIMEOUT)
-        for message in (question(f"x.{APEX}", id=1), question(f"x.{APEX}", payload=1232, id=2), question(id=3)):
-            sock.sendto(message, server.bound[0])
         answered = [1, 2, 3] if not is_limited else [3]
-        assert [int.from_bytes(sock.recv(512)[:2]) for _ in answered] == answered
-        assert server.counters().rate_limited["dropped"] == 3 - len(answered)
+        for count in (1, 2, 3):  # the later ones are known not to exist, and left out sooner
+            for message in (question(f"x.{APEX}", id=1), question(f"x.{APEX}", payload=1232, id=2), question(id=3)):
+                sock.sendto(message, server.bound[0])
+            assert [int.from_bytes(sock.recv(512)[:2]) for _ in answered] == answered
+            assert server.counters().rate_limited["dropped"] == (3 - len(answered)) * count
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -10,7 +10,20 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from tests.unit.dns_messages import APEX, CLIENT_COOKIE, OPT, QUESTION, VALUE, header, parsed, question, reply, table
+from appliance.adapters.dns.questions import LARGEST_PLAIN
+from tests.unit.dns_messages import (
+    APEX,
+    CLIENT,
+    CLIENT_COOKIE,
+    OPT,
+    QUESTION,
+    VALUE,
+    header,
+    parsed,
+    question,
+    reply,
+    table,
+)
 
 TSIG = b"\3key\0" + struct.pack("!HHIH", 250, 255, 0, 10) + b"\0" * 10
 RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 0, 2) + b"\1x"
@@ -186,6 +199,16 @@ def test_an_unknown_edns_version_is_badvers(version: int) -> None:
     response = parsed(table(VALUE), question(payload=1232, edns=version))
     assert response.edns == 0
     assert not response.answer
+
+
+@pytest.mark.parametrize(("octets", "is_plain"), [(LARGEST_PLAIN, True), (LARGEST_PLAIN + 1, False)])
+def test_the_longest_plain_query_has_the_longest_name_and_256_octets_of_options(octets: int, is_plain: bool) -> None:
+    name = ".".join(["x" * 63] * 3 + ["x" * 61])
+    option = dns.edns.GenericOption(dns.edns.OptionType(65001), bytes(252 + octets - LARGEST_PLAIN))
+    message = question(name, payload=1232, options=(option,))
+    assert len(message) == octets
+    assert (table(VALUE).reply(message, CLIENT) is not None) == is_plain
+    assert parsed(table(VALUE), message).rcode() == dns.rcode.REFUSED
 
 
 def test_unknown_options_are_ignored() -> None:

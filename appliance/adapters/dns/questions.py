@@ -26,6 +26,8 @@ _OPT_FIXED = 11
 _LARGEST_OPTIONS = 256
 """Octets of EDNS options in a plain query. A cookie and padding (RFC 8467) have less; a hundred options cost as much to
 read as a hundred questions, so whoever sends them shares with those that send other oddities."""
+LARGEST_PLAIN = HEADER + 255 + 4 + _OPT_FIXED + _LARGEST_OPTIONS
+"""Octets of a plain query: header, the longest name, type and class, OPT."""
 _COOKIE, _NSID = 10, 3
 _COOKIE_SIZES = frozenset((8, *range(16, 41)))
 """Octets a COOKIE option may have: the client's alone, or with the server's (RFC 7873 §4)."""

@@ -46,7 +46,7 @@ class Reply(NamedTuple):
     fetched: Name | None
 
 
-class _Denial(NamedTuple):
+class Denial(NamedTuple):
     """The reply to a question for a name that does not exist, right below one that does, but for its first label.
 
     It is the same for every such name of the same length there: even the pointers in it are.
@@ -85,7 +85,7 @@ class Table:
     ) -> None:
         self.contents = contents
         self.ready: dict[bytes, Reply] = {}
-        self._denials: dict[bytes, _Denial] = {}
+        self._denials: dict[bytes, Denial] = {}
         self._kept = 0
         self._sections: dict[tuple[Name, bool, Kind, bool], _Sections] = {}
         self._tallies = tallies
@@ -95,11 +95,11 @@ class Table:
 
     def reply(self, message: bytes, source: bytes) -> Reply | None:
         """The reply to a plain query that is not in `ready`; None: it is not plain. `source`: the packed address."""
-        if message[_COUNTS] not in questions.PLAIN:
+        if message[_COUNTS] not in questions.PLAIN or len(message) > questions.LARGEST_PLAIN:
             return None
-        denied = self._denied(message)
-        if denied is not None:
-            return denied
+        denial = self.denial(message)
+        if denial is not None:
+            return Reply(denial.before + message[HEADER : denial.end] + denial.after, denial.cell, None)
         question = questions.read(message)
         if question is None:
             return None
@@ -135,15 +135,15 @@ class Table:
         opt = _opt_record(edns, Rcode.NOERROR, b"") if edns else b""
         return _HEAD.pack(QR | TC | question.flags & RD, 0, 1, 0, 0, 1 if edns else 0) + question.asked + opt
 
-    def _denied(self, message: bytes) -> Reply | None:
-        """The reply for a name that does not exist, when one beside it was asked for in the same way before."""
-        if len(message) == HEADER:
+    def denial(self, message: bytes) -> Denial | None:
+        """What a name that does not exist gets, when one beside it was asked for in the same way before."""
+        if len(message) <= HEADER:
             return None
         start = HEADER + 1 + message[HEADER]
         denial = self._denials.get(message[2 : HEADER + 1] + message[start:])
         if denial is None or message[HEADER:start].lower() + denial.parent in self.contents.weights:
             return None
-        return Reply(denial.before + message[HEADER : denial.end] + denial.after, denial.cell, None)
+        return denial
 
     def _keep_denial(self, message: bytes, question: Question, reply: Reply) -> None:
         start = HEADER + 1 + message[HEADER]
@@ -152,7 +152,7 @@ class Table:
             return
         self._make_room(message, reply)
         end = _FLAGS_AND_COUNTS + len(question.asked)
-        self._denials[message[2 : HEADER + 1] + message[start:]] = _Denial(
+        self._denials[message[2 : HEADER + 1] + message[start:]] = Denial(
             reply.tail[:_FLAGS_AND_COUNTS], parent, HEADER + len(question.asked), reply.tail[end:], reply.cell
         )
 

@@ -8,12 +8,13 @@ import contextlib
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from appliance import logs
 from appliance.adapters.dns import questions
 from appliance.adapters.dns.batches import SIZE, SLOT, Batch
 from appliance.adapters.dns.cookies import FULL_COOKIE
+from appliance.adapters.dns.questions import LARGEST_PLAIN
 from appliance.adapters.dns.table import Reply, Table
 from appliance.adapters.dns.tallies import Tallies
 from appliance.model.answers import Rcode
@@ -35,7 +36,7 @@ _ARCOUNT = 11
 MOST_ODD_PER_SECOND = 2000
 """Messages that are no plain queries and are answered, for each socket: a third of one core at the very worst
 (hundreds of EDNS options), and more than anybody needs."""
-MOST_DENIALS_PER_SECOND = 20_000
+MOST_DENIALS_PER_SECOND = 5000
 """NXDOMAIN for each socket, where answers are limited at all. Nobody waits for so many names that do not exist; without
 answers a flood of them costs less, and what exists is found through it."""
 MOST_PROVEN_PER_SECOND = 2000
@@ -65,6 +66,7 @@ class UdpServer:
         self._limiter = limiter
         self._odd = Budget(MOST_ODD_PER_SECOND)
         self._denials = Budget(MOST_DENIALS_PER_SECOND)
+        self._are_denials_spent = False
         self._proven = Budget(MOST_PROVEN_PER_SECOND)
         self._is_stopped = False
 
@@ -78,10 +80,7 @@ class UdpServer:
             if not lengths:
                 continue
             started = time.monotonic()
-            limiter = self._limiter()
-            if limiter:
-                limiter.tick(started)
-            batch.send(len(lengths), self._answer(batch, lengths, limiter))
+            batch.send(len(lengths), self._answer(batch, lengths, self._judge(len(lengths), started)))
             took(started, time.monotonic(), len(lengths))
 
     def stop(self) -> None:
@@ -90,11 +89,19 @@ class UdpServer:
         with contextlib.suppress(OSError):  # it says "not connected", and wakes who waits all the same
             self._sock.shutdown(socket.SHUT_RD)
 
-    def _answer(self, batch: Batch, lengths: list[int], limiter: Limiter | None) -> list[int]:
+    def _judge(self, count: int, now: float) -> Sequence[Verdict]:
+        """The verdict on each datagram of a batch; and whether the denials of this second are spent."""
+        limiter = self._limiter()
+        self._are_denials_spent = limiter is not None and self._denials.is_spent(now)
+        if limiter is None:
+            return _ALL_ANSWERED
+        limiter.tick(now)
+        return limiter.judge(self._batch.addresses(count))
+
+    def _answer(self, batch: Batch, lengths: list[int], verdicts: Sequence[Verdict]) -> list[int]:
         """Write the answers over the questions. The numbers of those that get none, ascending."""
         table = self._table()  # after the batch was received: what was published before a question was sent is in it
         ready, slots, answered = table.ready, batch.slots, batch.answered
-        verdicts = limiter.judge(batch.addresses(len(lengths))) if limiter else _ALL_ANSWERED
         silent: list[int] = []
         fetched: list[tuple[int, Name]] = []
         limited = slipped = 0
@@ -107,7 +114,9 @@ class UdpServer:
                 limited += 1
                 if tail:
                     slipped += 1
-            elif reply := ready.get(slots[start + 2 : end]) or self._make(table, batch, start, end):
+            elif reply := (length <= LARGEST_PLAIN and ready.get(slots[start + 2 : end])) or self._make(
+                table, batch, start, end
+            ):
                 tail, cell, name = reply
                 cell[0] += 1
                 if name is not None:
@@ -129,7 +138,8 @@ class UdpServer:
     def _is_proven(self, table: Table, batch: Batch, start: int, end: int) -> bool:
         """Whether the client shows a server cookie that it was given: its address is no forgery (RFC 7873 §5.2.5)."""
         return (
-            batch.slots.find(FULL_COOKIE, start, end) > 0
+            end - start <= LARGEST_PLAIN
+            and batch.slots.find(FULL_COOKIE, start, end) > 0
             and table.is_proven(batch.slots[start:end], batch.address(start))
             and self._proven.take(time.monotonic())
         )
@@ -137,8 +147,11 @@ class UdpServer:
     def _make(self, table: Table, batch: Batch, start: int, end: int) -> Reply | None:
         """A reply that is not ready. Whatever goes wrong with one question must not end the authority for all."""
         message = batch.slots[start:end]
-        source = batch.address(start)
         try:
+            if self._are_denials_spent and table.denial(message) is not None:
+                self._tallies.dropped += 1
+                return None
+            source = batch.address(start)
             reply = table.reply(message, source)
             if reply is None:
                 return self._make_odd(table, message, source)

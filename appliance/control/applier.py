@@ -280,6 +280,7 @@ class Applier:
         with self._changed:
             cycle = self._requested
             touched = self._intake.take()
+            self._confirmation.supersede(self._decisions.superseded(self._steps(touched)))
             routes, existing = dict(self._register.routes), frozenset(self._register.desired)
             hosts = self._register.backend_hosts()
         subjects = certificates_for(routes)

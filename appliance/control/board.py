@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from appliance.control.confirmation import Confirmation
+from appliance.control.confirmation import NEXT, Confirmation
 from appliance.model import admission, listings
 from appliance.model.admission import Gateway
 from appliance.model.issuance import subject_of
@@ -64,8 +64,7 @@ class Board:
             if desired is not None and desired.content == workload:
                 return self._view(workload.id, certified)
             host = admission.host_or_none(workload, self._register.gateway)
-            standing = Standing(State.PENDING, "accepted; it is written next")
-            return WorkloadView(workload.id, workload, host, standing, certificate_of(None, None, certified))
+            return WorkloadView(workload.id, workload, host, NEXT, certificate_of(None, None, certified))
 
     def served(self, identity: str) -> Workload | None:
         """The version of a workload that has a route, or None."""

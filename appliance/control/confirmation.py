@@ -7,7 +7,7 @@ So a route counts as applied when Traefik's API reports router, service and serv
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,7 @@ _TOLD_ONE_BY_ONE = 1000
 _ASKED_ONE_BY_ONE = 8
 """Up to so many open questions are asked one by one; above, Traefik's whole lists are cheaper."""
 
+NEXT = Standing(State.PENDING, "accepted; it is written next")
 _WRITTEN = Standing(State.PENDING, "written; Traefik has not confirmed it yet")
 
 _Found = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, Mapping[str, Any] | None]
@@ -88,6 +89,10 @@ class Confirmation:
     def is_leaving(self, identity: str) -> bool:
         """Whether Traefik may still have the route of a workload that is gone."""
         return identity in self._leaving
+
+    def supersede(self, identities: Iterable[str]) -> None:
+        """Other versions of these are about to be written: what was found of those before says nothing of them."""
+        self._standings.update(dict.fromkeys(identities, NEXT))
 
     def expect(self, changes: Mapping[str, Expectation | None]) -> None:
         """Expect these routes anew, written together, and those that are None no longer."""

@@ -33,6 +33,10 @@ class Decisions:
             self.withheld[identity] = reason
         return Decision(route, orders_certificate=reason is None)
 
+    def superseded(self, identities: Iterable[str]) -> set[str]:
+        """Those whose route is another one than was written last, so that it will be written."""
+        return {identity for identity in identities if self._is_superseded(identity)}
+
     def users(self, subjects: Iterable[str]) -> set[str]:
         """The workloads that are served with these certificates."""
         users = {holder for subject in subjects if (holder := self._register.holders.get(subject))}
@@ -40,6 +44,10 @@ class Decisions:
         if domains:
             users |= {identity for identity, route in self._register.routes.items() if route.domain in domains}
         return users
+
+    def _is_superseded(self, identity: str) -> bool:
+        route, last = self._register.routes.get(identity), self._routes.decision(identity)
+        return route is not None and last is not None and last.route != route
 
     def _obstacle(self, route: Route) -> str | None:
         """Why no certificate is ordered for a route; None when it is."""

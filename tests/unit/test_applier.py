@@ -50,6 +50,22 @@ def test_an_update_is_pending_again_although_the_old_router_is_enabled(plane: Pl
     assert "10.9.9.9" in plane.files.files["blog.yaml"]
 
 
+def test_an_update_is_pending_before_it_is_written(plane: Plane) -> None:
+    """What Traefik confirmed of the version before says nothing of it."""
+    plane.put(name("blog"))
+    plane.reaches("blog", APPLIED)
+    write, seen = plane.files.write, list[State | None]()
+
+    def look_and_write(plan: Plan) -> None:
+        seen.append(plane.state("blog"))
+        write(plan)
+
+    plane.files.write = look_and_write  # type: ignore[method-assign]
+    plane.put(name("blog", backend="http://10.9.9.9"))
+    plane.reaches("blog", APPLIED)
+    assert seen == [PENDING]
+
+
 def test_what_did_not_change_is_not_written_again(plane: Plane) -> None:
     plane.put(name("blog"), name("shop"))
     plane.reaches("blog", APPLIED)

@@ -119,6 +119,17 @@ def test_what_happens_is_seen_within_seconds(browser: Browser, served: TcpServed
         page.until_text("#events-list", "by another test", seconds=5)
 
 
+def test_the_focus_stays_where_it_is_when_a_row_above_it_goes(browser: Browser, served: TcpServed) -> None:
+    with browser.page(url(served)) as page:
+        enter(page, served.write)
+        served.plane.put(name("00-above", "above"))
+        page.until_text("#workloads-rows", "above.gw.example.com")
+        page.run("document.querySelector(\"button[aria-label='Delete 37-2041-git']\").focus()")
+        served.plane.gateway.delete_proxy("00-above")
+        page.until("!document.querySelector('#workloads-rows').innerText.includes('above.gw')", "the row is gone")
+        assert page.run("document.activeElement.getAttribute('aria-label')") == "Delete 37-2041-git"
+
+
 def test_nothing_that_is_shown_becomes_markup(browser: Browser, served: TcpServed) -> None:
     """What tenants write is text; and the policy would not let a script or a picture of theirs in."""
     with browser.page(url(served)) as page:

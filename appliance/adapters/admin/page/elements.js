@@ -58,12 +58,15 @@ export function tell(element, tone, word) {
  * it up to date; an item keeps its element by `key(item)`, and with it the focus.
  */
 export function reconcile(parent, items, key, create, update) {
+  const names = items.map((item) => String(key(item)));
+  const wanted = new Set(names);
+  // What goes, goes first: an element that stays is then where it belongs, and one that is moved would lose the focus.
+  for (const child of [...parent.children]) if (!wanted.has(child.dataset.key)) child.remove();
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let next = parent.firstElementChild;
-  for (const item of items) {
-    const name = String(key(item));
+  for (const [place, item] of items.entries()) {
+    const name = names[place];
     let child = known.get(name);
-    known.delete(name);
     if (child === undefined) {
       child = create(item);
       child.dataset.key = name;
@@ -75,5 +78,4 @@ export function reconcile(parent, items, key, create, update) {
       parent.insertBefore(child, next);
     }
   }
-  for (const child of known.values()) child.remove();
 }

@@ -52,6 +52,26 @@ _KEYS: Final[Mapping[str, tuple[str, int]]] = {
     " ": (" ", 32),
 }
 
+# Where to click, and a guard that tells in `landed` whether the next click reached that element.
+_AIM: Final = """(() => {
+    const one = document.querySelector(%s);
+    const kinds = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
+    const judge = (event) => {
+        const isHit = one.contains(event.target);
+        if (!isHit) { event.stopImmediatePropagation(); event.preventDefault(); }
+        if (event.type !== "click") return;
+        window.landed = isHit ? "hit" : "beside";
+        window.guard.abort();
+    };
+    window.guard?.abort();
+    window.guard = new AbortController();
+    window.landed = "";
+    for (const kind of kinds) window.addEventListener(kind, judge, { capture: true, signal: window.guard.signal });
+    one.scrollIntoView({ block: "center" });
+    const box = one.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
+
 
 class Browser:
     """A running Chromium. `page()` opens a tab."""
@@ -221,16 +241,21 @@ class Page:
         return str(self.run("document.activeElement.id || document.activeElement.innerText"))
 
     def click(self, selector: str) -> None:
-        """A click of the mouse on the middle of an element."""
-        script = f"""(() => {{
-            const one = document.querySelector({json.dumps(selector)});
-            one.scrollIntoView({{ block: "center" }});
-            const box = one.getBoundingClientRect();
-            return [box.x + box.width / 2, box.y + box.height / 2];
-        }})()"""
-        x, y = self.run(script)
+        """A click of the mouse on the middle of an element.
+
+        A page that fills up moves its parts: a click that would land beside the element is kept from the page, as a
+        person would not make it, and made again where the element is by then.
+        """
+        await_result(
+            lambda: self._clicked(selector), f"a click on {selector}", seconds=15, log=lambda: self.text()[:3000]
+        )
+
+    def _clicked(self, selector: str) -> bool:
+        x, y = self.run(_AIM % json.dumps(selector))
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        # A page that is there no more was left by that click.
+        return bool(self.until("window.landed ?? 'gone'", "the click lands") != "beside")
 
     def accessible(self) -> list[tuple[str, str]]:
         """(role, name) of everything that assistive technology is told of."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 
 from tests.peers import addresses, backends, https, namespace
 from tests.peers.backends import MakeBackend
+from tests.peers.browser import Browser
 from tests.peers.launching import Launched, PeerError, await_result
 from tests.peers.lego import Lego
 from tests.peers.load import Load
@@ -195,3 +197,25 @@ def test_the_suite_refuses_to_run_elsewhere() -> None:
     )
     assert run.returncode == 4
     assert "make test" in run.stdout + run.stderr
+
+
+def test_a_click_lands_on_what_it_is_meant_for_while_the_page_moves(browser: Browser) -> None:
+    """And on nothing else: each of thirty jumps puts another button where the first one was."""
+    page_text = """<button id=meant onclick="this.dataset.clicked = (+this.dataset.clicked || 0) + 1">meant</button>
+    <button id=other onclick="this.dataset.clicked = 1">other</button>
+    <style>button { position: absolute; top: 0; width: 200px; height: 60px } .aside { left: 600px }</style>
+    <script>
+      let jumps = 0;
+      const jump = () => {
+        meant.classList.toggle("aside", ++jumps % 2);
+        other.classList.toggle("aside", jumps % 2 === 0);
+        if (jumps < 30) setTimeout(jump, 30); else document.title = "at rest";
+      };
+      jump();
+    </script>"""
+    with browser.page("data:text/html," + urllib.parse.quote(page_text)) as page:
+        for _ in range(20):
+            page.click("#meant")
+        page.until("document.title === 'at rest'", "it has jumped enough")
+        assert page.run("meant.dataset.clicked") == "20"
+        assert page.run("other.dataset.clicked ?? ''") == ""

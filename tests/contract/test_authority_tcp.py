@@ -232,6 +232,7 @@ def test_only_who_takes_descriptors_has_to_give_one_back(number: int, *, is_clos
         listener.setblocking(False)
         server = TcpServer([listener], wake, lambda: table, Tallies("tcp"), deque())
         with socket.create_connection(listener.getsockname(), timeout=TIMEOUT) as client:
+            select.select([listener], [], [], TIMEOUT)
             server._accept(listener)
             server._accept(cast("socket.socket", failing))
             client.settimeout(0 if not is_closed else TIMEOUT)

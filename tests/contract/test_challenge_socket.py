@@ -135,7 +135,7 @@ def test_silent_and_slow_clients_block_nobody(served: Path) -> None:
 
 
 def test_a_request_without_end_is_given_up(verbs: Verbs, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(challenge_socket, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(challenge_socket, "PATIENCE_SECONDS", 0.5)
     server = ChallengeSocket(path, verbs.present, verbs.clean_up)
     server.start()
     assert "no complete line" in answer_to(path, b'{"verb"')["error"]

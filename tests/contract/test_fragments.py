@@ -200,7 +200,8 @@ def test_a_traefik_that_never_answers_is_ended_at_the_deadline(tmp_path: Path, m
         f"""
         import os, signal
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+        open({str(tmp_path / "draft")!r}, "w").write(str(os.getpid()))
+        os.rename({str(tmp_path / "draft")!r}, {str(tmp_path / "pid")!r})
         signal.pause()
     """,
     )

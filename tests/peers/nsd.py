@@ -18,6 +18,7 @@ import dns.name
 import dns.query
 import dns.rdatatype
 import dns.zone
+import psutil
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.peers import addresses
@@ -70,6 +71,7 @@ class Nsd:
         )
         self.program = Launched(["nsd", "-d", "-c", str(configuration)], directory / "nsd.log")
         self.program.until(self._serial, f"NSD answers for {zone}")
+        self._processes = self._count()
 
     def replace(self, records: dict[str, Iterable[str]]) -> None:
         """Let these owners have exactly these records (none: the owner is gone), and wait until they are served."""
@@ -79,6 +81,8 @@ class Nsd:
         self._write(serial)
         self.program.process.send_signal(signal.SIGHUP)
         self.program.until(lambda: self._serial() == serial, f"NSD serves serial {serial}")
+        # The process that answers with what was before reads the same socket until it is told to end.
+        self.program.until(lambda: self._count() <= self._processes, "NSD's old process has ended")
         self._changed()
 
     def tell(self, changed: Callable[[], None]) -> None:
@@ -119,6 +123,9 @@ class Nsd:
         path = self._directory / f"{self._zone}.zone"
         text = "\n".join([soa, *lines, ""])
         path.write_text(text if self._key is None else _signed(text, self._zone, self._key), encoding="ascii")
+
+    def _count(self) -> int:
+        return len(psutil.Process(self.program.process.pid).children(recursive=True))
 
     def _serial(self) -> int | None:
         try:

@@ -194,9 +194,9 @@ def test_a_copy_that_somebody_edits_or_deletes_is_restored(gateway: Appliance, b
     copy = gateway.root / "proxy" / "zz-extra-own.yaml"
     text = copy.read_text()
     copy.unlink()
-    gateway.program.until(lambda: copy.exists() and copy.read_text() == text, "the deleted copy is back", seconds=2)
+    gateway.program.until(lambda: copy.exists() and copy.read_text() == text, "the deleted copy is back")
     copy.write_text("http: {}\n")
-    gateway.program.until(lambda: copy.exists() and copy.read_text() == text, "the edited copy is back", seconds=2)
+    gateway.program.until(lambda: copy.exists() and copy.read_text() == text, "the edited copy is back")
 
 
 def test_check_tells_the_same_without_applying_and_without_an_appliance(

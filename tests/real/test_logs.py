@@ -128,8 +128,8 @@ def test_it_works_whatever_standard_output_is(new_appliance: MakeAppliance, kind
 
 def test_text_is_for_people_and_json_is_kept(new_appliance: MakeAppliance) -> None:
     one = new_appliance(environment={"GATEWAY__LOG__FORMAT": "text"}).start()
+    one.program.until_logged(" info     gateway     control plane ready root=")
     text = one.program.log_text()
-    assert " info     gateway     control plane ready root=" in text
     assert not [line for line in text.splitlines() if line.startswith("{")]
     assert "control plane ready" in [line["message"] for line in logged(one, "--program", "gateway")]
 

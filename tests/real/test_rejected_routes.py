@@ -58,7 +58,7 @@ def test_a_file_that_freezes_every_route_is_found_out_and_taken_out_again(mistak
         assert reason.startswith("Traefik rejected it: ")
         assert "field not found, node: bogus" in reason
         mistaken.until_state("after", "applied", seconds=20)
-        assert not (mistaken.root / "proxy/poison.yaml").exists()
+        mistaken.program.until(lambda: not (mistaken.root / "proxy/poison.yaml").exists(), "it is taken out")
         tally = load.until_more()
     assert tally.failures == 0, tally
     assert mistaken.workload("steady")["state"] == "applied"
@@ -68,7 +68,7 @@ def test_a_route_that_traefik_reads_and_does_not_have_is_taken_out_again(mistake
     mistaken.must("route", "name", "ghost", "ghost", "http://10.99.0.9:1", "--no-wait")
     reason = mistaken.until_state("ghost", "quarantined", seconds=40)["reason"]
     assert "the router ghost-route: Traefik does not have it" in reason
-    assert not (mistaken.root / "proxy/ghost.yaml").exists()
+    mistaken.program.until(lambda: not (mistaken.root / "proxy/ghost.yaml").exists(), "it is taken out")
     mistaken.must("route", "name", "after", "after", "http://10.99.0.9:1")
 
 

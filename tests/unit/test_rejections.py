@@ -133,8 +133,11 @@ def test_what_freezes_traefik_does_not_come_back_by_itself_although_it_was_serve
     assert "tried again by itself" not in plane.reason("blog")
 
 
-def test_what_was_damaged_in_the_directory_is_mended_while_traefik_is_busy(plane: Plane) -> None:
+def test_what_was_damaged_in_the_directory_is_mended_while_traefik_is_busy(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be why it does not get done, so nothing is waited for."""
+    monkeypatch.setattr(confirmation_module, "_LONGEST_TO_TAKE_IN_SECONDS", 30.0)
     plane.put(name("blog"))
     plane.reaches("blog", APPLIED)
     plane.traefik.freeze()

@@ -135,7 +135,8 @@ def test_what_is_not_whole_never_becomes_a_snapshot_and_is_told_when_it_lasts(be
     assert bench.snapshots() == [BOTH, stored.text(SHOP)]
 
 
-def test_a_store_that_is_being_written_is_no_news(bench: Bench) -> None:
+def test_a_store_that_is_being_written_is_no_news(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_PATIENCE_SECONDS", 10.0)
     bench.write(BOTH)
     until(lambda: len(bench.snapshots()) == 1)
     bench.write(b"")

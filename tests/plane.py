@@ -133,6 +133,8 @@ class Plane:
             limits=lambda: Limits(orders_per_hour=100, rate_limit_pause_seconds=3600.0),
             on_change=self._on_verdicts,
         )
+        # A verdict that came later would have everything written twice.
+        self.issuance.patience_seconds = PATIENCE_SECONDS
         self.applier = Applier(
             workloads=self.store,
             accepted=self.accepted,

@@ -54,6 +54,8 @@ class Issuance:
         self._on_change = on_change
         self._rehearsals = rehearsals
         self._clock = clock
+        self.patience_seconds = _PATIENCE_SECONDS
+        """How long `follow` waits for the verdict about a new gateway domain."""
         self._events = events or Events()
         self._wake = threading.Condition()
         records, spent = store.load()
@@ -93,7 +95,7 @@ class Issuance:
                 return
             self._ask_soon()
             domains = [subject for subject in wanted if subject.startswith(issuance.WILDCARD)]
-            self._wake.wait_for(lambda: self._stopping or self._docket.is_judged(domains), _PATIENCE_SECONDS)
+            self._wake.wait_for(lambda: self._stopping or self._docket.is_judged(domains), self.patience_seconds)
 
     def verdict(self, subject: str) -> tuple[str | None, bool]:
         """Why no certificate is ordered for a subject (None: it may be), and whether anything is known about it yet."""

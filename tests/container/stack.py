@@ -1,9 +1,9 @@
 """`docker compose` on this checkout, with the peers of a gateway beside it, as a test sees them from the host."""
 
 import dataclasses
+import itertools
 import json
 import os
-import random
 import re
 import shutil
 import socket
@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).parents[2]
 OVERLAY: Final = "tests/container/overlay/docker-compose.yml"
 DOMAIN: Final = "gw.test"
 ADDRESS: Final = "127.0.0.1"
+_NUMBERS: Final = itertools.count(1)
 READY: Final = "the gateway is healthy"
 
 _NSD: Final = """\
@@ -134,7 +135,7 @@ class Stack:
     """One project: the gateway, with settings of its own, and if wanted the peers."""
 
     def __init__(self, docker: Docker, directory: Path, *, peers: bool = True, files: Sequence[str] = ()) -> None:
-        number = random.randrange(1, 255)
+        number = next(_NUMBERS)
         self.network = f"10.213.{number}"
         self.name = f"gateway-test-{os.getpid()}-{number}"
         self._files = ["docker-compose.yml", *([OVERLAY] if peers else []), *files]

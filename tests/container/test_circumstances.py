@@ -187,7 +187,7 @@ def previous_image(docker: Docker) -> str:
     return name
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(240, func_only=True)
 def test_an_upgrade_on_the_old_volume_keeps_routes_certificates_and_counters(
     make_stack: MakeStack, previous_image: str
 ) -> None:

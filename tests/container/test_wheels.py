@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300, func_only=True)
 def test_the_image_is_built_from_a_folder_of_wheels_alone(docker: Docker, image: str, checkout: Path) -> None:
     """And is the one that is built online: every part in the same version."""
 

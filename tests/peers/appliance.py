@@ -187,7 +187,10 @@ class Appliance:
         return dict(_get_json(_UnixConnection(self.root / "run" / "admin.sock"), "/v1/status"))
 
     def pid_of(self, name: str) -> int:
-        """The process of `traefik` or `gateway` (the control plane), as `gateway status` reports it."""
+        """The process of `traefik` or `gateway` (the control plane), as a healthy `gateway status` reports it."""
+        return self.program.until(lambda: self._pid_of(name), f"{name} runs")
+
+    def _pid_of(self, name: str) -> int:
         for program in self.must("status")["programs"]:
             if program["name"] == name and program["pid"]:
                 return int(program["pid"])
@@ -203,7 +206,7 @@ class Appliance:
         """The pid of `name` once supervisord runs another process than `old` for it."""
 
         def replacement() -> int | None:
-            pid = self.pid_of(name)
+            pid = self._pid_of(name)
             return pid if pid != old else None
 
         return await_result(replacement, f"{name} is back", seconds=seconds, log=self.program.end_of_log)

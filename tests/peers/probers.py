@@ -76,9 +76,9 @@ class Probers(threading.Thread):
             if now >= next_one and self._asked < self._count:
                 self._ask(now)
                 next_one += _PACE_SECONDS
-            self._ask_again(now)
             for number, _ in self._poll.poll(1000 * _PACE_SECONDS / 2):
                 self._take(self._socks[number])
+            self._ask_again(now)  # last: a prober that was kept waiting has replies in its sockets by now
 
     def _ask(self, now: float) -> None:
         self._asked += 1

@@ -56,7 +56,8 @@ def test_a_real_gateway_is_shown_as_it_is_and_as_it_changes(
         page.until_text("#programs-rows", "traefik")
         page.until_text("#programs-rows", " MB")
         page.until("document.querySelectorAll('#delegation svg').length === 2", "both are drawn", seconds=40)
-        assert page.count("#delegation .link.ok") == 6
+        good = "document.querySelectorAll('#delegation .link.ok').length === 6"
+        page.until(good, "all links are in order", seconds=70)
         boxes = page.run(
             "[...document.querySelectorAll('#delegation .zone:first-child .detail')].map((it) => it.textContent)"
         )

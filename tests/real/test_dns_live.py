@@ -163,14 +163,14 @@ def test_the_control_plane_answers_during_a_flood(new_appliance: MakeAppliance, 
     server = new_appliance(settings(extra_zones=[authority.APEX], listen=listen, nsid="gateway-1")).start()
     present(server)
     assert b"gateway-1" in ask(WITH_NSID, addresses.GATEWAY), "RFC 5001"
-    flood = floods.start(kind, FLOODED_PORT, 8, 2000)
+    flood = floods.start(kind, FLOODED_PORT, 60, 2000)
     present(server)
     told: list[dict[str, Any]] = []
-    while flood.poll() is None:
+    for _ in range(5):
         told.append(server.must("status")["dns"])
         assert VALUE.encode() in ask(question(APEX), addresses.GATEWAY)
-    assert floods.finish(flood) > 1000
-    assert len(told) > 1
+    assert flood.poll() is None
+    assert floods.end(flood) > 1000
     if kind in ("valid", "random"):
         _check_told(told[0], server.must("status")["dns"])
 

@@ -51,7 +51,15 @@ def test_certs_tells_what_is_kept_and_what_is_really_served(
     appliance.must("route", "fqdn", "late", "late.customer.test", backend("late").url)
     for host in (BLOG, SHOP):
         until_ok(appliance, host)
-    found = {entry["name"]: entry for entry in appliance.must("certs")}
+
+    def told() -> dict[str, Any] | None:  # a store is looked at some moments after it was written
+        entries = {entry["name"]: entry for entry in appliance.must("certs")}
+        is_whole = all(
+            entries[name]["serial"] and not entries[name]["served"]["problem"] for name in ("*.gw.test", SHOP)
+        )
+        return entries if is_whole else None
+
+    found = appliance.program.until(told, "both certificates are told of", seconds=30)
     assert sorted(found) == ["*.gw.test", "late.customer.test", SHOP]
     for name, host, kind, user in (("*.gw.test", BLOG, "wildcard", "blog"), (SHOP, SHOP, "fqdn", "shop")):
         entry, served = found[name], https.certificate_served(host)

@@ -128,7 +128,7 @@ def test_a_restart_keeps_certificates_and_routes_without_an_order(
     appliance.start()
     assert trusted(appliance, pebble) == before
     appliance.until_state("1-5-blog", "applied")
-    assert appliance.must("route", "list") == workloads
+    appliance.program.until(lambda: appliance.must("route", "list") == workloads, "all is told as before")
     assert pebble.orders() == 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from appliance.control import docket, issuance
+from appliance.control import docket
 from appliance.model.acme_log import Cause, Obtained, OrderBegun, OrderFailed, ResolverSkipped
 from appliance.model.errors import Unavailable
 from appliance.model.issuance import Record
@@ -40,10 +40,8 @@ def test_what_is_mended_is_found_without_being_told(governor: Governor) -> None:
     until(lambda: len(governor.preflights.checked) > checks)
 
 
-def test_the_verdict_about_a_gateway_domain_is_there_when_it_is_followed(
-    governor: Governor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(issuance, "_PATIENCE_SECONDS", 10.0)
+def test_the_verdict_about_a_gateway_domain_is_there_when_it_is_followed(governor: Governor) -> None:
+    governor.issuance.patience_seconds = PATIENCE_SECONDS
     governor.issuance.follow([WILDCARD])
     assert governor.is_allowed(WILDCARD)
 

@@ -59,9 +59,9 @@ def over_udp(
 
 
 def over_tcp(query: dns.message.Message, address: str, port: int, budget: Budget) -> dns.message.Message:
-    """The answer over TCP. Raises as `over_udp`."""
+    """The answer over TCP, in the time of both tries over UDP: TCP tries again by itself. Raises as `over_udp`."""
     try:
-        return dns.query.tcp(query, address, budget.left(), port)
+        return dns.query.tcp(query, address, budget.left(2 * TRY_SECONDS), port)
     except dns.exception.Timeout as error:
         raise TimeoutError(errno.ETIMEDOUT, "no answer in time") from error
 

@@ -123,14 +123,15 @@ class ChallengeSocket:
 
     def _turn(self, selector: selectors.BaseSelector, listener: socket.socket, wake: socket.socket) -> bool:
         """Wait for events and see to them; False when it is time to stop."""
-        for key, _ in selector.select(self._patience()):
+        ready = selector.select(self._patience())
+        now = time.monotonic()  # before the verbs take theirs: who has sent a line meanwhile is not late
+        for key, _ in ready:
             if key.fileobj is wake:
                 return False
             if key.fileobj is listener:
                 self._accept(selector, listener)
             elif key.fd in self._clients:
                 self._read(selector, self._clients[key.fd])
-        now = time.monotonic()
         while self._clients and (oldest := next(iter(self._clients.values()))).deadline <= now:
             self._finish(selector, oldest, "no complete line within 5 s: send one line of JSON")
         return True

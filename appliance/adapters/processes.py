@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import ipaddress
+import itertools
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +17,7 @@ import psutil
 from appliance.control.programs import Usage
 from appliance.model.backends import Address
 from appliance.model.errors import GatewayError
-from appliance.settings import Settings, split_endpoint
+from appliance.settings import Settings, meaning, split_endpoint
 
 Transport = Literal["tcp", "udp"]
 
@@ -33,8 +35,7 @@ class Listening:
 def listening(loaded: Settings) -> list[Listening]:
     """Every address the appliance will listen on, with the setting it comes from."""
     wanted: list[Listening] = []
-    for endpoint in loaded.dns.listen:
-        host, port = split_endpoint(endpoint)
+    for host, port in meaning.dns_listen(loaded):
         wanted += [Listening("dns.listen", host, port, "udp"), Listening("dns.listen", host, port, "tcp")]
     points = loaded.entrypoints
     for setting, endpoint in (
@@ -71,8 +72,41 @@ def traefik_binary(name: str) -> Path:
     return Path(found).resolve()
 
 
-def obstacle(wanted: Listening) -> str | None:
-    """Why `wanted` cannot be listened on right now, and what to do; None when it can."""
+def obstacles(wanted: Sequence[Listening], ours: Sequence[Listening] = ()) -> list[str]:
+    """Why these cannot be listened on together right now, a sentence each.
+
+    A port among `ours`, which this appliance has already, is not in its own way, whichever address it is on.
+    """
+    held = {(item.transport, item.port) for item in ours}
+    found = [_told(one, other) for one, other in itertools.combinations(wanted, 2) if _clash(one, other)]
+    for item in wanted:
+        trouble = obstacle(item, is_held=(item.transport, item.port) in held)
+        if trouble is not None:
+            found.append(trouble)
+    return found
+
+
+def _clash(one: Listening, other: Listening) -> bool:
+    if not one.port or (one.transport, one.port) != (other.transport, other.port):
+        return False
+    if not (one.host and other.host):
+        return True
+    first, second = ipaddress.ip_address(one.host), ipaddress.ip_address(other.host)
+    is_anywhere = first.is_unspecified or second.is_unspecified or first == second
+    return first.version == second.version and is_anywhere
+
+
+def _told(one: Listening, other: Listening) -> str:
+    names = f"`{one.setting}`" if one.setting == other.setting else f"`{one.setting}` and `{other.setting}`"
+    where = " and ".join(item.host or "every address" for item in (one, other))
+    return f"{one.transport} port {one.port} is wanted twice by {names}, on {where}: leave one out, or change its port"
+
+
+def obstacle(wanted: Listening, *, is_held: bool = False) -> str | None:
+    """Why `wanted` cannot be listened on right now, and what to do; None when it can.
+
+    `is_held`: this appliance has the port itself, so that only the address can be tried.
+    """
     family = socket.AF_INET6 if ":" in wanted.host or not wanted.host else socket.AF_INET
     kind = socket.SOCK_STREAM if wanted.transport == "tcp" else socket.SOCK_DGRAM
     where = f"{wanted.transport} port {wanted.port} on {wanted.host or 'every address'}"
@@ -82,7 +116,7 @@ def obstacle(wanted: Listening) -> str | None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if wanted.host else 0)
-            probe.bind((wanted.host or "::", wanted.port))
+            probe.bind((wanted.host or "::", 0 if is_held else wanted.port))
             if wanted.transport == "tcp":
                 probe.listen(1)  # two sockets may share a bound port; only one of them may listen
     except OSError as error:

@@ -15,7 +15,7 @@ from appliance import logs
 from appliance.control.events import Events
 from appliance.control.ports import Authority, ChallengeStore
 from appliance.model import zone_documents
-from appliance.model.challenges import Challenge, Records, check_name, check_value
+from appliance.model.challenges import Challenge, Records, check_name, check_value, serial_after_restart
 from appliance.model.errors import Unavailable
 from appliance.model.histories import Entry, History
 from appliance.model.measures import Family, by_label, single
@@ -42,7 +42,8 @@ class Challenges:
         self._lock = threading.Lock()
         self._zones: tuple[Zone, ...] = ()
         self._trouble: str | None = None
-        loaded, now = Records.of(*store.load()), clock()
+        serial, stored = store.load()
+        loaded, now = Records.of(serial_after_restart(serial), stored), clock()
         self._records = loaded.expire(now)
         self._kept = History(tuple(store.load_history()))
         self._history = _resumed(self._kept, loaded, now)
@@ -65,10 +66,14 @@ class Challenges:
         log.info("challenge presented", name=name, by=by)
 
     def clean_up(self, fqdn: str, value: str, by: str) -> None:
-        """Stop answering this one value. One that is not there is no error. Raises as `present`."""
+        """Stop answering this one value. One that is not there is no error. Raises as `present`.
+
+        A value outlives its zone, and is let go of all the same: the zone might come back within the hour.
+        """
         name, value = plain_name(fqdn), check_value(value)
         with self._lock:
-            check_name(name, self._zones)
+            if (name, value) not in self._records.challenges:
+                check_name(name, self._zones)
             records = self._records.clean_up(name, value, self._clock())
             self._history = self._seen().ended([(name, value)], "cleaned up", self._clock())
             self._replace(records)

@@ -69,10 +69,7 @@ class Configuration:
         """Raise GatewayError when these settings could not be started with: better kept out than found out."""
         meaning.zones(fresh)
         meaning.rate_limit(fresh)
-        # A port that this appliance has already is not in its own way, whichever address it is on.
-        held = {(item.transport, item.port) for item in processes.listening(self.settings)}
-        new = [item for item in processes.listening(fresh) if (item.transport, item.port) not in held]
-        obstacles = [found for wanted in new if (found := processes.obstacle(wanted)) is not None]
+        obstacles = processes.obstacles(processes.listening(fresh), processes.listening(self.settings))
         if obstacles:
             raise InvalidSettings("; ".join(obstacles))
 

@@ -36,7 +36,7 @@ def of_settings(root: Root, config: Path, loaded: Settings, problem: str | None,
 def _outside(loaded: Settings) -> Outside:
     zones = meaning.zones(loaded)
     addresses = loaded.public.addresses if loaded.public else frozenset()
-    listen = [settings.split_endpoint(endpoint) for endpoint in loaded.dns.listen]
+    listen = meaning.dns_listen(loaded)
     return Outside(
         settings=loaded,
         zones=zones,

@@ -94,7 +94,7 @@ class Issuing:
         """Whom the checks before an order ask."""
         loaded = self._configuration.settings
         addresses = loaded.public.addresses if loaded.public else frozenset()
-        listen = [settings.split_endpoint(endpoint) for endpoint in loaded.dns.listen]
+        listen = meaning.dns_listen(loaded)
         zones, is_local = meaning.zones(loaded), processes.has_address
         return Outside(
             addresses=addresses,

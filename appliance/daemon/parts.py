@@ -98,7 +98,7 @@ class Parts:
     def _build_authority(self, failed: OnFailure) -> None:
         loaded = self._configuration.settings
         self.dns = DnsServer(
-            [settings.split_endpoint(endpoint) for endpoint in loaded.dns.listen],
+            meaning.dns_listen(loaded),
             rate_limit=meaning.rate_limit(loaded),
             nsid=meaning.nsid(loaded),
             failed=lambda name: failed(Unavailable(f"the thread {name} ended")),

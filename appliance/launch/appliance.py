@@ -66,7 +66,7 @@ def _lock(root: Root) -> None:
 
 def _check_ports(loaded: Settings) -> None:
     """Raise GatewayError, a line for each port that cannot be listened on."""
-    obstacles = [found for wanted in processes.listening(loaded) if (found := processes.obstacle(wanted)) is not None]
+    obstacles = processes.obstacles(processes.listening(loaded))
     if obstacles:
         raise GatewayError("\n".join(dict.fromkeys(obstacles)))
 

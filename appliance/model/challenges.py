@@ -19,6 +19,9 @@ MOST_VALUES_PER_NAME = 200
 MOST_NAMES = 4096
 _LONGEST_VALUE = 255  # one character-string, RFC 1035 §3.3
 _SERIALS = 1 << 32  # RFC 1982 §3
+_MOST_UNSTORED = 256
+"""Serials that a process may have answered with and not stored when it was killed: an answer changes first, and on a
+full disk many do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,11 @@ def next_serial(previous: int, now: float) -> int:
     Following the time keeps it rising even when the stored serial was lost.
     """
     return max(previous + 1, int(now)) % _SERIALS
+
+
+def serial_after_restart(stored: int) -> int:
+    """The serial to begin with, above all that the process before answered with. 0: none is stored."""
+    return (stored + _MOST_UNSTORED) % _SERIALS if stored else 0
 
 
 def check_value(value: str) -> str:

@@ -56,8 +56,9 @@ class History:
         open_ends = [(one.challenge.name, one.challenge.value) for one in entries if one.ended is None]
         history = cls(tuple(entries[-LONGEST:])).ended([key for key in open_ends if key not in keys], "gone", at)
         known = {entry.challenge for entry in entries}
+        oldest = entries[-LONGEST].challenge.presented if len(entries) >= LONGEST else float("-inf")
         for challenge in alive:
-            if challenge not in known:
+            if challenge not in known and challenge.presented >= oldest:  # else there was no room for it any more
                 history = history.presented(challenge)
         return history
 

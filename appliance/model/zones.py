@@ -6,7 +6,7 @@ It knows no packets, no sockets and no clock; names are kept in wire form, becau
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from appliance.model.errors import InvalidInput
@@ -23,11 +23,13 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 class Zone:
     """One delegated zone: its apex, and the host its NS record (and the parent's delegation) names.
 
-    Both are host-like text in lower case without the trailing dot.
+    Both are host-like text in lower case without the trailing dot. `addresses` are those of the host: they are served
+    where it lies in a zone of this gateway itself, so that nobody else can say them.
     """
 
     apex: str
     nameserver: str
+    addresses: tuple[str, ...] = ()
 
     @property
     def mailbox(self) -> str:
@@ -36,20 +38,25 @@ class Zone:
 
 
 def zones_of(
-    domains: Iterable[str], challenge_labels: Iterable[str], extra_zones: Iterable[str], nameserver: str | None
+    domains: Iterable[str],
+    challenge_labels: Iterable[str],
+    extra_zones: Iterable[str],
+    nameserver: str | None,
+    addresses: Iterable[str] = (),
 ) -> tuple[Zone, ...]:
     """Every zone of a gateway: each challenge label below each gateway domain, then the extra zones.
 
     With no `nameserver`, a zone is served under the name it was delegated from: the gateway domain itself, and for an
     extra zone the domain above its apex. That is the host an operator has given an address already, in both cases.
+    `addresses` are the gateway's own.
     A zone named twice is kept once. Raises InvalidInput for a name that cannot be a zone.
     """
-    labels = tuple(challenge_labels)
+    labels, own = tuple(challenge_labels), tuple(addresses)
     apexes = [f"{label}.{domain}" for domain in domains for label in labels]
     zones: dict[str, Zone] = {}
     for apex in (*apexes, *extra_zones):
         name = plain_name(apex)
-        zone = Zone(name, plain_name(nameserver or _parent(name)))
+        zone = Zone(name, plain_name(nameserver or _parent(name)), own)
         plain_name(zone.mailbox)  # it has to be a name as well
         zones.setdefault(name, zone)
     return tuple(zones.values())
@@ -99,6 +106,8 @@ class Contents:
     weights: Mapping[Name, int]
     """Names that exist -> how many apexes and owner names are at or below them. Above zero without values and not an
     apex: an empty non-terminal (RFC 8020 §2), which exists as well."""
+    addresses: Mapping[Name, tuple[str, ...]] = field(default_factory=dict)
+    """Name servers that lie in these zones themselves -> where they are."""
 
     @classmethod
     def of(cls, zones: Iterable[Zone], serial: int, texts: Mapping[str, tuple[str, ...]]) -> Self:
@@ -107,10 +116,14 @@ class Contents:
         empty = cls(zones=apexes, serial=serial, texts={}, values={}, weights=dict.fromkeys(apexes, 1))
         weights = dict(empty.weights)
         for apex in apexes:  # what lies between a nested zone and the one around it exists as well (RFC 8020 §2)
-            around = empty.zone_of(_above(apex))
+            around = empty.zone_of(above(apex))
             if around:
-                empty._count(weights, _above(apex), around, 1)
-        return replace(empty, weights=weights).with_values(serial, texts)
+                empty._count(weights, above(apex), around, 1)
+        servers = {wire_name(zone.nameserver): zone.addresses for zone in apexes.values() if zone.addresses}
+        addresses = {name: found for name, found in servers.items() if empty.zone_of(name)}
+        for name in addresses:
+            empty._weigh(weights, name, 1)
+        return replace(empty, weights=weights, addresses=addresses).with_values(serial, texts)
 
     def with_values(self, serial: int, texts: Mapping[str, tuple[str, ...]]) -> Self:
         """The same zones with other values. Costs what changed, plus one copy of the maps."""
@@ -123,7 +136,7 @@ class Contents:
                 values[name] = texts[text]
             if had != has:
                 self._weigh(weights, name, 1 if has else -1)
-        return type(self)(zones=self.zones, serial=serial, texts=dict(texts), values=values, weights=weights)
+        return replace(self, serial=serial, texts=dict(texts), values=values, weights=weights)
 
     def closest(self, name: Name) -> Name:
         """The closest encloser (RFC 4592 §3.3.1) of `name` that exists here: itself, if it does; empty outside."""
@@ -160,7 +173,7 @@ class Contents:
                 del weights[name[start:]]
 
 
-def _above(name: Name) -> Name:
+def above(name: Name) -> Name:
     """The name one label up."""
     return name[name[0] + 1 :]
 

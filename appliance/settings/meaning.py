@@ -13,6 +13,7 @@ from appliance.settings.fields import split_endpoint
 from appliance.settings.sections import Settings
 
 _NOBODY: AbstractSet[Address] = frozenset()
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  said by whoever wrote the settings
 
 
 _RENEWAL_LEAD_DAYS = ((365, 120.0), (90, 30.0), (30, 10.0), (6, 2.0), (1, 0.25), (0, 20 / 60 / 24))
@@ -41,7 +42,15 @@ def zones(loaded: Settings) -> tuple[Zone, ...]:
         loaded.dns.challenge_labels,
         loaded.dns.extra_zones,
         public.nameserver if public else None,
+        map(str, sorted(public.addresses, key=lambda address: address.version)) if public else (),
     )
+
+
+def dns_listen(loaded: Settings) -> list[tuple[str, int]]:
+    """Where the authority listens, as address and port, each once. A port alone is every address of both families."""
+    given = [split_endpoint(endpoint) for endpoint in loaded.dns.listen]
+    wide = [(host, port) for bare, port in given for host in ((bare,) if bare else _EVERYWHERE)]
+    return list(dict.fromkeys((str(ipaddress.ip_address(host)), port) for host, port in wide))
 
 
 def rate_limit(loaded: Settings) -> RateLimit | None:

@@ -7,6 +7,7 @@ import errno
 import json
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import dns.edns
@@ -18,9 +19,10 @@ import pytest
 
 from appliance.adapters.dns import DnsServer, sockets
 from appliance.adapters.dns.table import Reply, Table
+from appliance.adapters.dns.udp import Sighting
 from appliance.control.ports import Authority, Load
 from appliance.model.errors import Unavailable
-from appliance.model.zones import Zone
+from appliance.model.zones import Zone, wire_name
 from tests.contract import servers
 from tests.contract.servers import APEX, TIMEOUT, ZONES, tcp, udp, values_of
 from tests.fakes import FakeAuthority, until
@@ -170,6 +172,19 @@ def test_what_several_addresses_took_is_told_together_and_by_address() -> None:
         until(lambda: server.counters().timed == {"udp": 3, "tcp": 3})
         until(lambda: [server.loads()[where] for where in server.bound] == [Load(1, 0), Load(2, 0)])
     assert server.loads() == {}
+
+
+class Endless(deque[Sighting]):
+    """Fills as fast as it is emptied, as under a flood."""
+
+    def popleft(self) -> Sighting:
+        self.append(self[0])
+        return super().popleft()
+
+
+def test_the_history_waits_for_no_flood_of_fetches(server: DnsServer) -> None:
+    server._sightings = Endless([(1.0, b"\x7f\0\0\1", wire_name(APEX))] * 3)
+    assert [fetch.source for fetch in server.fetches()] == ["127.0.0.1"] * 3
 
 
 def test_an_address_that_is_left_out_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import errno
 import select
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -58,13 +59,23 @@ def test_the_next_question_is_answered_after_one_that_gets_silence(server: DnsSe
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_a_frame_larger_than_any_question_ends_the_connection(server: DnsServer, count: int) -> None:
-    """Behind the answers to what came before it."""
+@pytest.mark.parametrize(("opcode", "rcode"), [(0, 1), (5, 5), (6, 4)])
+def test_a_frame_larger_than_any_question_is_answered_by_its_header_and_ends_the_connection(
+    server: DnsServer, count: int, opcode: int, rcode: int
+) -> None:
+    """Behind the answers to what came before it: FORMERR for a query, REFUSED for an update, NOTIMP (RFC 8906)."""
     with connected(server) as sock:
-        sock.sendall(framed(*(question(id=number) for number in range(count))) + b"\xff\xff" + bytes(100))
-        assert [frame[:2] for frame in read_frames(sock, count)] == [
-            number.to_bytes(2, "big") for number in range(count)
-        ]
+        sock.sendall(framed(*(question(id=number) for number in range(count))) + b"\xff\xff")
+        sock.sendall(header(opcode << 11, 1, 0, 9, 1) + bytes(100))
+        *before, last = read_frames(sock, count + 1)
+        assert [frame[:2] for frame in before] == [number.to_bytes(2, "big") for number in range(count)]
+        assert last == struct.pack("!HHHHHH", 0x1234, 0x8000 | opcode << 11 | rcode, 0, 0, 0, 0)
+        assert sock.recv(1) == b""
+
+
+def test_a_response_larger_than_any_question_is_met_with_silence(server: DnsServer) -> None:
+    with connected(server) as sock:
+        sock.sendall(b"\xff\xff" + header(0x8000, 1, 0, 0, 0) + bytes(100))
         assert sock.recv(1) == b""
 
 
@@ -74,7 +85,7 @@ def test_answers_that_are_due_come_however_much_rubbish_follows_them(server: Dns
     server.publish(1, {APEX: tuple(f"{number:0255}" for number in range(200))})
     with connected(server) as sock:
         sock.sendall(framed(question(id=1), question(id=2)) + b"\xff\xff" + bytes(65535))
-        assert [frame[:2] for frame in read_frames(sock, 2)] == [b"\0\1", b"\0\2"]
+        assert [frame[:2] for frame in read_frames(sock, 3)] == [b"\0\1", b"\0\2", b"\0\0"]
         assert sock.recv(1) == b""
 
 
@@ -101,6 +112,28 @@ def test_who_makes_room_and_speaks_in_the_same_moment_ends_nothing(monkeypatch: 
         for sock in (listener, *(connection.sock for connection in server._connections.values())):
             sock.close()
         server._selector.close()
+
+
+def test_among_networks_with_as_many_the_one_that_was_silent_longest_makes_room(
+    server: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that came first: it may be asking all the time."""
+    monkeypatch.setattr("appliance.adapters.dns.tcp.MOST_CONNECTIONS", 20)
+    with contextlib.ExitStack() as stack:
+        first, *others = (
+            stack.enter_context(
+                socket.create_connection(server.bound[0], timeout=TIMEOUT, source_address=(f"127.{number}.0.1", 0))
+            )
+            for number in range(1, 21)
+        )
+        for sock in (*others, first):
+            sock.sendall(framed(question(id=1)))
+            assert read_frames(sock, 1)
+        newest = stack.enter_context(connected(server))
+        for sock in (newest, first):
+            sock.sendall(framed(question(id=2)))
+            assert read_frames(sock, 1)
+        assert others[0].recv(1) == b""
 
 
 def test_who_sends_no_more_still_gets_every_answer(server: DnsServer) -> None:

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,28 @@ def test_silent_and_slow_clients_block_nobody(served: Path) -> None:
     assert answer_to(served, line(**PRESENT)) == {"ok": True}
     for sock in silent:
         sock.close()
+
+
+def test_who_has_sent_a_line_while_another_verb_took_its_time_was_not_late(
+    path: Path, verbs: Verbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challenge_socket, "PATIENCE_SECONDS", 0.5)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow(fqdn: str, value: str, by: str) -> None:
+        begun.set()
+        goes_on.wait(TIMEOUT)
+
+    server = ChallengeSocket(path, slow, verbs.clean_up)
+    server.start()
+    with connected(path) as late, connected(path) as first:
+        first.sendall(line(**PRESENT))
+        assert begun.wait(TIMEOUT)
+        late.sendall(line(verb="cleanup", fqdn=NAME, value="v"))
+        time.sleep(0.6)  # longer than anybody's time for a line
+        goes_on.set()
+        assert json.loads(late.makefile("rb").readline()) == {"ok": True}
+    server.stop()
 
 
 def test_a_request_without_end_is_given_up(verbs: Verbs, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,7 @@ RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 0, 2) + b"\1x"
 UNUSUAL = {
     "IXFR without SOA": header(0, 1, 0, 0, 0) + QUESTION[:-4] + b"\0\xfb\0\1",
     "class CH": header(0, 1, 0, 0, 0) + QUESTION[:-1] + b"\3",
+    "class ANY": header(0, 1, 0, 0, 0) + QUESTION[:-1] + b"\xff",
     "class HS": header(0, 1, 0, 0, 0) + QUESTION[:-1] + b"\4",
     "header only": header(0, 0, 0, 0, 0),
     "header only, opcode 15": header(15 << 11, 0, 0, 0, 0),

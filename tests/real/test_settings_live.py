@@ -58,6 +58,17 @@ def test_settings_that_are_read_once_are_in_force_only_after_the_restart(new_app
     assert server.pid_of("gateway") == after, "no restart for a zone"
 
 
+def test_dns_does_not_go_where_it_cannot_listen(new_appliance: MakeAppliance) -> None:
+    """The appliance has the port, but nobody has the address: it stays where it is, and says why."""
+    server = new_appliance(settings()).start()
+    before = server.pid_of("gateway")
+    server.write_settings(settings(dns={"listen": ["198.51.100.7:53"]}))
+    words = "udp port 53 on 198.51.100.7: this host does not have that address; set `dns.listen` to one it has"
+    server.program.until(lambda: words in str(server.status()), "it is told", seconds=30)
+    assert is_served(f"_acme-challenge.{addresses.DOMAIN}")
+    assert {one["name"]: one["pid"] for one in server.status()["programs"]}["gateway"] == before
+
+
 def test_a_port_that_traefik_had_can_be_given_to_the_control_plane(
     new_appliance: MakeAppliance, tmp_path: Path
 ) -> None:

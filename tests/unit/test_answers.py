@@ -1,5 +1,7 @@
 """What the authority says to each question, rule by rule."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.model.answers import Answer, Kind, Note, Rcode, Record, answer
@@ -10,6 +12,7 @@ DEEP = f"a.b.{APEX}"
 CONTENTS = Contents.of([Zone(APEX, "ns1.example.com")], 42, {APEX: ("one", "two"), DEEP: ("three",)})
 
 TXT, SOA, NS, A, ANY, AXFR, IXFR, OPT, TSIG, MAILB, HINFO = 16, 6, 2, 1, 255, 252, 251, 41, 250, 253, 13
+AAAA, DS = 28, 43
 IN, CH, ANY_CLASS = 1, 3, 255
 
 
@@ -23,7 +26,7 @@ def txt(owner: str, *values: str) -> Answer:
 
 
 def hinfo(owner: str) -> Answer:
-    record = Record(wire_name(owner), Kind.HINFO, 0, ("RFC8482", ""))
+    record = Record(wire_name(owner), Kind.HINFO, 3600, ("RFC8482", ""))
     return Answer(Rcode.NOERROR, is_authoritative=True, records=(record,))
 
 
@@ -66,7 +69,9 @@ NO_CLASS = Answer(Rcode.REFUSED, note=Note.NOT_SUPPORTED)
         ("com", NS, IN, NOT_OURS),
         (APEX, TXT, CH, NO_CLASS),
         ("version.bind", TXT, CH, NO_CLASS),
-        (APEX, TXT, ANY_CLASS, NO_CLASS),
+        (APEX, TXT, ANY_CLASS, replace(txt(APEX, "one", "two"), is_authoritative=False)),  # RFC 1034 §6.2.2
+        (f"c.{APEX}", TXT, ANY_CLASS, replace(NXDOMAIN, is_authoritative=False)),
+        ("example.org", TXT, ANY_CLASS, NOT_OURS),
         (APEX, OPT, IN, NODATA),  # pseudo-types live in the additional section; asked for, they are as any without data
         (APEX, TSIG, IN, NODATA),
     ],
@@ -90,6 +95,43 @@ def test_nothing_above_a_nested_zone_is_denied(name: str, rcode: Rcode) -> None:
     found = answer(Contents.of([outer, inner], 42, {}), wire_name(name), TXT, IN)
     assert (found.rcode, found.records, found.is_authoritative) == (rcode, (), True)
     assert found.authority[0].owner == wire_name(inner.apex if name == inner.apex else outer.apex)
+
+
+def test_the_parents_side_of_a_nested_zone_says_whether_it_is_signed() -> None:
+    """DS is asked for at the apex and answered above it (RFC 4035 §3.1.4.1); without a zone above, here."""
+    inner, outer = Zone("_acme-challenge.gw.acme.example.com", "example.com"), Zone("acme.example.com", "example.com")
+    for zones, owner in (([outer, inner], outer.apex), ([inner], inner.apex)):
+        found = answer(Contents.of(zones, 42, {}), wire_name(inner.apex), DS, IN)
+        assert (found.rcode, found.records, found.is_authoritative) == (Rcode.NOERROR, (), True)
+        assert found.authority[0].owner == wire_name(owner)
+
+
+SERVER = f"ns1.{APEX}"
+HERE = ("203.0.113.10", "2001:db8::10")
+
+
+@pytest.mark.parametrize(
+    ("name", "qtype", "found"),
+    [
+        (SERVER, A, [HERE[0]]),
+        (SERVER, AAAA, [HERE[1]]),
+        (SERVER, TXT, []),
+        (APEX, A, []),
+    ],
+)
+def test_a_name_server_inside_its_own_zone_has_the_addresses_of_the_gateway(
+    name: str, qtype: int, found: list[str]
+) -> None:
+    """A resolver that asks for them here, where nobody else can say them, must not hear that there is no such name."""
+    contents = Contents.of([Zone(APEX, SERVER, HERE)], 1, {}).with_values(2, {APEX: ("one",)})
+    given = answer(contents, wire_name(name), qtype, IN)
+    assert given.rcode is Rcode.NOERROR
+    assert [record.content for record in given.records] == [(text,) for text in found]
+
+
+def test_a_name_server_elsewhere_is_none_of_ours() -> None:
+    contents = Contents.of([Zone(APEX, "ns1.example.com", HERE)], 1, {})
+    assert answer(contents, wire_name("ns1.example.com"), A, IN) == NOT_OURS
 
 
 def test_the_root_is_not_ours() -> None:

@@ -1,6 +1,7 @@
 """Presenting, cleaning up and expiring: the rules, and the order in which the use case keeps its promise."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import pytest
 
@@ -175,11 +176,40 @@ def test_a_new_process_answers_what_was_stored_and_its_serial_rises(outside: Rec
     outside.kept = (5000, (challenge("kept"), challenge("old", presented=-9000.0)))
     Challenges(outside, outside, clock).set_zones(ZONES)
     assert outside.events == [
-        ("publish", 5001, {NAME: ("kept",)}),
+        ("publish", 5257, {NAME: ("kept",)}),
         ("zones", NAME),
-        ("publish", 5002, {NAME: ("kept",)}),
-        ("save", 5002, "kept"),
+        ("publish", 5258, {NAME: ("kept",)}),
+        ("save", 5258, "kept"),
     ]
+
+
+def test_no_serial_that_was_answered_and_not_stored_comes_again(outside: Recorder, clock: Clock) -> None:
+    """The answer changes first: a process may be killed in between, or the disk take nothing for a while."""
+    before = Challenges(outside, outside, clock)
+    before.set_zones(ZONES)
+    stored = outside.kept
+    for number in range(100):
+        before.present(NAME, f"v{number}", "me")
+    answered = max(published(outside))
+    outside.kept = stored
+    outside.events.clear()
+    Challenges(outside, outside, clock).set_zones(ZONES)
+    assert min(published(outside)) > answered
+
+
+def published(outside: Recorder) -> list[int]:
+    return [cast("int", event[1]) for event in outside.events if event[0] == "publish"]
+
+
+def test_a_value_whose_zone_is_gone_can_be_cleaned_up(challenges: Challenges, outside: Recorder) -> None:
+    """A zone may come back within the hour, and must not bring it back."""
+    challenges.present(NAME, "v", "me")
+    challenges.set_zones(())
+    challenges.clean_up(NAME, "v", "me")
+    assert outside.events[-1][0] == "save"
+    assert outside.events[-2][2] == {}
+    with pytest.raises(Refused, match="no zone"):
+        challenges.clean_up(NAME, "v", "me")
 
 
 @pytest.mark.parametrize("name", ["gw.example.com", "x" + NAME, "example.org"])

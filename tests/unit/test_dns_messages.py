@@ -10,7 +10,11 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
+from appliance.adapters.dns.cookies import Cookies
 from appliance.adapters.dns.questions import LARGEST_PLAIN
+from appliance.adapters.dns.table import Table
+from appliance.adapters.dns.tallies import Tallies
+from appliance.model.zones import Contents, Zone
 from tests.unit.dns_messages import (
     APEX,
     CLIENT,
@@ -139,9 +143,9 @@ def test_aa_is_set_rd_repeated_ra_clear(flags: int) -> None:
 @pytest.mark.parametrize("name", [APEX, APEX.upper(), "_AcMe-ChAlLeNgE.gW.eXaMpLe.CoM", f"Nothing.{APEX.title()}"])
 def test_the_question_is_repeated_octet_for_octet(name: str) -> None:
     """Compared folded, echoed as asked (RFC 4343 §4.1): resolvers with 0x20 check it."""
-    asked = question(name)
+    asked, kept = question(name), table(VALUE)
     for _ in range(2):  # composed, and from the table
-        wire = reply(table(VALUE), asked)
+        wire = reply(kept, asked)
         assert wire is not None
         assert wire[12 : len(asked)] == asked[12:]
     rcode = dns.rcode.NXDOMAIN if name.startswith("N") else dns.rcode.NOERROR
@@ -160,6 +164,22 @@ def test_the_soa_owner_points_into_every_question() -> None:
         (rrset,) = parsed(table(), question(name)).authority
         assert rrset.name.to_text(omit_final_dot=True).lower() == APEX
         assert rrset[0].to_text() == "gw.example.com. hostmaster.gw.example.com. 42 60 60 3600 0"
+
+
+def test_addresses_of_a_name_server_inside_the_zone_are_packed_as_such() -> None:
+    zone = Zone(APEX, f"ns1.{APEX}", ("203.0.113.10", "2001:db8::10"))
+    asked = Table(Contents.of([zone], 1, {}), Tallies("test"), Cookies(), is_stream=False)
+    for rdtype, expected in (("A", zone.addresses[0]), ("AAAA", zone.addresses[1])):
+        response = parsed(asked, question(zone.nameserver, rdtype))
+        assert [rrset.to_text() for rrset in response.answer] == [f"{zone.nameserver}. 60 IN {rdtype} {expected}"]
+        assert response.flags & dns.flags.AA
+
+
+def test_for_every_class_nobody_has_authority() -> None:
+    message = question()[:-1] + b"\xff"
+    response = parsed(table(VALUE), message)
+    assert not response.flags & dns.flags.AA
+    assert VALUE in response.answer[0].to_text()
 
 
 # EDNS
@@ -211,6 +231,25 @@ def test_the_longest_plain_query_has_the_longest_name_and_256_octets_of_options(
     assert parsed(table(VALUE), message).rcode() == dns.rcode.REFUSED
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(header(0, 2, 0, 0, 1) + QUESTION * 2 + OPT, id="two questions"),
+        pytest.param(header(0, 1, 0, 0, 1) + QUESTION + OPT[:-2] + b"\0\3\0\3\0", id="half an option"),
+        pytest.param(header(0, 1, 0, 0, 1) + QUESTION + OPT[:-2] + b"\0\x0d\0\x0a\0\x09" + b"c" * 9, id="a bad cookie"),
+        pytest.param(header(0, 1, 0, 0, 2) + QUESTION + OPT * 2, id="two OPTs"),
+        pytest.param(header(0, 1, 0, 0, 1) + QUESTION + b"\1a" + OPT, id="OPT below a name"),
+        pytest.param(header(0, 1, 1, 0, 1) + QUESTION + RECORD + OPT, id="an answer"),
+        pytest.param(header(opcode(5), 0, 0, 0, 1) + OPT, id="UPDATE"),
+    ],
+)
+def test_whoever_sent_an_opt_is_told_that_there_is_edns_also_with_an_error(message: bytes) -> None:
+    """RFC 6891 §6.1.1; FORMERR without one says that there is none (§7)."""
+    response = parsed(table(VALUE), message)
+    assert (response.edns, response.payload) == (0, 1232)
+    assert response.rcode() == (dns.rcode.REFUSED if message[2] >> 3 == 5 else dns.rcode.FORMERR)
+
+
 def test_unknown_options_are_ignored() -> None:
     response = parsed(
         table(VALUE), question(payload=1232, options=(dns.edns.GenericOption(dns.edns.OptionType(65001), b"?"),))
@@ -226,6 +265,10 @@ def test_unknown_options_are_ignored() -> None:
         (8, 0, False),
         (9, 0, True),
         (9, 100, True),
+        (9, 562, True),
+        (9, 563, False),
+        (16, 954, True),
+        (16, 955, False),
         (9, 1232, False),
         (20, 1232, False),
         (21, 65535, True),

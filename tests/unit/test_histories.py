@@ -43,3 +43,13 @@ def test_nobody_pushes_the_fetch_of_a_validation_out_of_the_history(sources: str
     assert {int(fetch.at) for fetch in entry.fetches} == kept
     assert [fetch.at for fetch in entry.fetches] == sorted(fetch.at for fetch in entry.fetches)
     assert entry.fetch_count == len(sources)
+
+
+def test_a_history_that_is_full_takes_nothing_back_that_it_had_let_go() -> None:
+    """More values may be alive than it has room for; what was presented after it was stored is new."""
+    challenges = [Challenge(NAME, str(number), 1000.0 + number, "somebody") for number in range(LONGEST + 9)]
+    history = History()
+    for one in challenges[:-2]:
+        history = history.presented(one)
+    resumed = History.resumed(history.entries, challenges, 5000.0)
+    assert [entry.challenge for entry in resumed.entries] == challenges[-LONGEST:]

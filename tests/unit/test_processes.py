@@ -3,11 +3,13 @@
 import errno
 import os
 import socket
+from dataclasses import replace
 
 import psutil
 import pytest
 
-from appliance.adapters.processes import Listening, Transport, obstacle
+from appliance.adapters.processes import Listening, Transport, listening, obstacle, obstacles
+from appliance.settings import Settings
 
 
 def taken(kind: socket.SocketKind, address: str = "127.0.0.1") -> socket.socket:
@@ -75,3 +77,52 @@ def test_every_other_reason_is_told_with_the_mend(
     monkeypatch.setattr(psutil, "net_connections", lambda kind: [])
     found = obstacle(Listening("entrypoints.web", host, 80, "tcp"))
     assert message is None if found is None else message is not None and message in found
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_refused"),
+    [
+        (("127.0.0.1", "127.0.0.1"), True),
+        (("0.0.0.0", "127.0.0.1"), True),
+        (("::1", "::"), True),
+        (("", "127.0.0.1"), True),
+        (("::", ""), True),
+        (("127.0.0.1", "127.0.0.2"), False),
+        (("0.0.0.0", "::"), False),
+        (("127.0.0.1", "::1"), False),
+    ],
+)
+def test_one_port_for_two_is_told_before_one_of_them_fails(hosts: tuple[str, str], *, is_refused: bool) -> None:
+    port = free_port()
+    wanted = [Listening("dns.listen", hosts[0], port, "tcp"), Listening("admin.listen", hosts[1], port, "tcp")]
+    told = f"tcp port {port} is wanted twice by `dns.listen` and `admin.listen`, on "
+    told += f"{hosts[0] or 'every address'} and {hosts[1] or 'every address'}: leave one out, or change its port"
+    assert obstacles(wanted) == ([told] if is_refused else [])
+
+
+def test_the_same_port_of_the_other_transport_is_another_one() -> None:
+    port = free_port()
+    both: tuple[Transport, ...] = ("tcp", "udp")
+    assert obstacles([Listening("dns.listen", "127.0.0.1", port, transport) for transport in both]) == []
+
+
+def test_a_port_of_our_own_is_not_in_our_way_but_the_address_has_to_be_there() -> None:
+    with taken(socket.SOCK_STREAM) as held:
+        ours = [Listening("dns.listen", "127.0.0.1", held.getsockname()[1], "tcp")]
+        assert obstacles(ours, ours) == []
+        assert obstacles([replace(ours[0], host="127.0.0.2")], ours) == []
+        (found,) = obstacles([replace(ours[0], host="198.51.100.7")], ours)
+    assert "this host does not have that address; set `dns.listen` to one it has" in found
+
+
+def test_a_port_alone_is_every_address_of_both_families_for_dns_too() -> None:
+    loaded = Settings.model_validate({"dns": {"listen": [":5353", "[::0]:5353", "127.0.0.1:53"]}})
+    found = [
+        (item.host, item.port) for item in listening(loaded) if (item.setting, item.transport) == ("dns.listen", "udp")
+    ]
+    assert found == [("0.0.0.0", 5353), ("::", 5353), ("127.0.0.1", 53)]
+
+
+def free_port() -> int:
+    with taken(socket.SOCK_STREAM) as held:
+        return int(held.getsockname()[1])

@@ -4,6 +4,7 @@ import pytest
 
 from appliance.model.errors import InvalidInput
 from appliance.model.zones import Contents, Zone, plain_name, plain_text, wire_name, zones_of
+from appliance.settings import Settings, meaning
 
 LABELS = ("_acme-challenge", "__acme-challenge")
 
@@ -65,6 +66,14 @@ def test_a_zone_whose_mailbox_would_be_too_long_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"hostmaster.*too long"):
         zones_of([], [], [f"a.{above}"], None)
     assert zones_of([], [], [f"a.{above[4:]}"], None)
+
+
+def test_zones_know_where_their_name_server_is() -> None:
+    public = {"ipv4": "203.0.113.10", "ipv6": "2001:db8::10", "domains": ["gw.example.com"]}
+    (zone,) = meaning.zones(
+        Settings.model_validate({"public": public, "dns": {"challenge_labels": ["_acme-challenge"]}})
+    )
+    assert zone.addresses == ("203.0.113.10", "2001:db8::10")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ outline alone: which records there are, and what the OPT among them says.
 It knows records and messages, and nothing of zones, sockets or generations of contents.
 """
 
+import ipaddress
 import struct
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -58,6 +59,8 @@ def _rdata(record: Record) -> RD:
             return NS(str(content[0]).encode("ascii"))
         case Kind.SOA:
             return SOA(str(content[0]).encode("ascii"), str(content[1]).encode("ascii"), content[2:])
+        case Kind.A | Kind.AAAA:
+            return RD(ipaddress.ip_address(content[0]).packed)
         case _:  # character-strings, which is what HINFO is made of (RFC 1035 §3.3.2)
             return RD(b"".join(bytes((len(str(text)),)) + str(text).encode("ascii") for text in content))
 
@@ -92,16 +95,15 @@ def _form(message: bytes) -> _Form:
     question_count, answers, authority, additional = struct.unpack("!HHHH", message[4:HEADER])
     if question_count == 1:
         form.question_end = questions.question_end(message) or HEADER
-    if question_count > 1 or (question_count == 1 and form.question_end == HEADER):  # RFC 9619
-        form.verdict = Rcode.FORMERR
-        return form
-    records = answers + authority + additional
-    if records > _MOST_RECORDS or len(message) > _LARGEST_ODD:
+    if question_count + answers + authority + additional > _MOST_RECORDS or len(message) > _LARGEST_ODD:
         form.verdict = Rcode.FORMERR
         return form
     try:
-        form.verdict = _read_records(form, message, answers + authority, additional)
+        at = _questions_end(message, question_count)
+        form.verdict = _read_records(form, message, at, answers + authority, additional)
     except _Broken:
+        form.verdict = Rcode.FORMERR
+    if question_count > 1 or (question_count == 1 and form.question_end == HEADER):  # RFC 9619
         form.verdict = Rcode.FORMERR
     if question_count == 0 and not form.verdict:
         # Without a question a cookie can be asked for (RFC 7873 §5.4), and which version of EDNS there is.
@@ -110,9 +112,20 @@ def _form(message: bytes) -> _Form:
     return form
 
 
-def _read_records(form: _Form, message: bytes, foreign: int, additional: int) -> Rcode | None:
-    """Walk all records for the OPT among them; what their number and order say about the message. Raises _Broken."""
-    at = form.question_end
+def _questions_end(message: bytes, count: int) -> int:
+    """Where the records begin, however many questions there are. Raises _Broken."""
+    at = HEADER
+    for _ in range(count):
+        at = _name_end(message, at) + 4
+    return at
+
+
+def _read_records(form: _Form, message: bytes, start: int, foreign: int, additional: int) -> Rcode | None:
+    """Walk all records for the OPT among them; what their number and order say about the message. Raises _Broken.
+
+    A broken message that has an OPT gets one too (RFC 6891 §6.1.1): without it, it would say that there is no EDNS.
+    """
+    at = start
     for _ in range(foreign):
         at = _read_record(message, at).end
     verdict = None
@@ -122,10 +135,10 @@ def _read_records(form: _Form, message: bytes, foreign: int, additional: int) ->
             return Rcode.FORMERR
         if record.rtype == QTYPE.OPT:
             edns = questions.edns_of(record.rclass, record.ttl, record.rdata)
-            # A second one, one that is not at the root, broken options: RFC 6891 §6.1.1.
-            if form.edns or message[at] or edns is None:
+            is_broken = form.edns is not None or bool(message[at]) or edns is None
+            form.edns = form.edns or edns or questions.edns_of(record.rclass, record.ttl, b"")
+            if is_broken:  # a second one, one that is not at the root, broken options: RFC 6891 §6.1.1
                 return Rcode.FORMERR
-            form.edns = edns
         elif record.rtype == Kind.TSIG:  # no key is known here (RFC 8945 §5.2.1)
             verdict = Rcode.NOTAUTH
         at = record.end

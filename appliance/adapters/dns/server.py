@@ -88,8 +88,8 @@ class DnsServer:
         """
         name_of, address_of = functools.cache(plain_text), functools.cache(_shown_address)
         fetches = []
-        with contextlib.suppress(IndexError):
-            while True:
+        with contextlib.suppress(IndexError):  # a full one lets its oldest go meanwhile
+            for _ in range(len(self._sightings)):  # and no more: under a flood they come as fast as they are taken
                 at, source, name = self._sightings.popleft()
                 fetches.append(Fetch(name_of(name), at, address_of(source)))
         return fetches

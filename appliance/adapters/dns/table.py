@@ -20,7 +20,7 @@ from appliance.adapters.dns import codec, questions
 from appliance.adapters.dns.cookies import Cookies
 from appliance.adapters.dns.questions import AA, HEADER, LARGEST_UDP, OPCODE, QR, RD, SMALLEST_UDP, TC, Edns, Question
 from appliance.adapters.dns.tallies import Cell, Tallies
-from appliance.model.answers import IN, NOTE_TEXTS, Answer, Kind, Rcode, answer, kind_of
+from appliance.model.answers import ANY_CLASS, IN, NOTE_TEXTS, Answer, Kind, Rcode, answer, kind_of
 from appliance.model.zones import Contents, Name
 
 LARGEST_TCP = 65535
@@ -87,7 +87,7 @@ class Table:
         self.ready: dict[bytes, Reply] = {}
         self._denials: dict[bytes, Denial] = {}
         self._kept = 0
-        self._sections: dict[tuple[Name, bool, Kind, bool], _Sections] = {}
+        self._sections: dict[tuple[Name, bool, Kind, int], _Sections] = {}
         self._tallies = tallies
         self._cookies = cookies
         self._is_stream = is_stream
@@ -176,7 +176,8 @@ class Table:
         if question.verdict is not None:
             return _Sections(question.verdict)
         closest = self.contents.closest(question.name)
-        key = (closest, closest == question.name, kind_of(question.qtype), question.qclass == IN)
+        qclass = question.qclass if question.qclass in (IN, ANY_CLASS) else 0
+        key = (closest, closest == question.name, kind_of(question.qtype), qclass)
         found = self._sections.get(key)
         if found is None:
             found = _pack(answer(self.contents, question.name, question.qtype, question.qclass), is_name=key[1])

@@ -28,7 +28,7 @@ IDLE_SECONDS = 10.0
 """Without a complete question for this long, a connection is closed (RFC 7766 §6.2.3)."""
 _CHUNK = 8192
 _LARGEST_FRAME = 4096
-"""Octets of a question; who announces more is not asking one."""
+"""Octets of a question; who announces more is told from the header what becomes of it."""
 _MOST_ACCEPTED = 64
 """Connections taken from a listener in one turn: who is connected already has its questions answered in between."""
 _REST_SECONDS = 0.05
@@ -137,14 +137,14 @@ class TcpServer:
         self._by_prefix.setdefault(connection.prefix, OrderedDict())[sock.fileno()] = connection
 
     def _make_room(self) -> bool:
-        """Close the longest silent connection of the prefix that has most: a flood makes room for itself.
+        """Close the longest silent connection of a prefix that has most: a flood makes room for itself.
 
         False: there is none.
         """
         if not self._by_prefix:
             return False
-        heaviest = max(self._by_prefix.values(), key=len)
-        self._close(next(iter(heaviest.values())))
+        most = max(map(len, self._by_prefix.values()))
+        self._close(next(one for one in self._connections.values() if len(self._by_prefix[one.prefix]) == most))
         return True
 
     def _converse(self, connection: _Connection, events: int) -> None:
@@ -175,7 +175,7 @@ class TcpServer:
     def _answer(self, connection: _Connection) -> bool:
         """Answer whole frames (RFC 1035 §4.2.2) until too much waits to be sent; False when nothing is to be sent.
 
-        A frame that cannot be a question is the last thing that is heard of this client.
+        A frame that is too long is answered by its header, and is the last thing that is heard of this client.
         """
         started = time.monotonic()
         table = self._table()
@@ -184,9 +184,9 @@ class TcpServer:
         at, count, waiting = 0, 0, len(connection.unsent)
         while waiting < _MOST_UNSENT and len(received) >= at + 2:
             end = at + 2 + (received[at] << 8 | received[at + 1])
-            if end - at > _LARGEST_FRAME:
-                connection.is_refused, at = True, len(received)
-                break
+            is_too_long = end - at > _LARGEST_FRAME
+            if is_too_long:
+                end = at + 2 + questions.HEADER
             if end > len(received):
                 break
             reply = table.ready.get(received[at + 4 : end]) or self._make(table, received[at + 2 : end], connection)
@@ -195,6 +195,9 @@ class TcpServer:
                 waiting += len(answers[-1])
                 count += 1
             at = end
+            if is_too_long:
+                connection.is_refused, at = True, len(received)
+                break
         connection.received = received[at:]
         if count:
             connection.unsent = b"".join(answers)

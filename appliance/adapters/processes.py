@@ -44,12 +44,18 @@ def listening(loaded: Settings) -> list[Listening]:
         ("traefik.api", loaded.traefik.api),
         ("traefik.metrics", loaded.traefik.metrics),
     ):
-        wanted.append(Listening(setting, *split_endpoint(endpoint), "tcp"))
+        wanted.append(Listening(setting, *_of_traefik(endpoint), "tcp"))
     if loaded.admin.listen is not None:
         wanted.append(Listening("admin.listen", *split_endpoint(loaded.admin.listen), "tcp"))
     if points.http3:
-        wanted.append(Listening("entrypoints.web_secure", *split_endpoint(points.web_secure), "udp"))
+        wanted.append(Listening("entrypoints.web_secure", *_of_traefik(points.web_secure), "udp"))
     return wanted
+
+
+def _of_traefik(endpoint: str) -> tuple[str, int]:
+    """Where Traefik listens: on a wildcard address of either family it does so on both, as Go's `net.Listen`."""
+    host, port = split_endpoint(endpoint)
+    return "" if host and ipaddress.ip_address(host).is_unspecified else host, port
 
 
 def usage(pid: int) -> Usage | None:
@@ -75,11 +81,13 @@ def traefik_binary(name: str) -> Path:
 def obstacles(wanted: Sequence[Listening], ours: Sequence[Listening] = ()) -> list[str]:
     """Why these cannot be listened on together right now, a sentence each.
 
-    A port among `ours`, which this appliance has already, is not in its own way, whichever address it is on.
+    What is among `ours`, which this appliance has already, is not tried; of its port elsewhere only the address is.
     """
     held = {(item.transport, item.port) for item in ours}
     found = [_told(one, other) for one, other in itertools.combinations(wanted, 2) if _clash(one, other)]
     for item in wanted:
+        if item in ours:  # it may be away for a moment, and stands in nobody's way
+            continue
         trouble = obstacle(item, is_held=(item.transport, item.port) in held)
         if trouble is not None:
             found.append(trouble)
@@ -134,9 +142,10 @@ def _explained(error: OSError, where: str, wanted: Listening) -> str | None:
             f"`sysctl net.ipv4.ip_unprivileged_port_start={wanted.port}`, "
             f"or set `{wanted.setting}` to a port from 1024 up"
         )
-    if error.errno == errno.EAFNOSUPPORT or (error.errno == errno.EADDRNOTAVAIL and wanted.host == "::"):
+    is_no_family = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+    if is_no_family and wanted.host in ("", "::"):
         return None  # a host without IPv6 does without
-    if error.errno == errno.EADDRNOTAVAIL:
+    if is_no_family:
         return f"{where}: this host does not have that address; set `{wanted.setting}` to one it has"
     return f"{where} cannot be used ({error.strerror}): set `{wanted.setting}` to another address or port"
 

@@ -18,7 +18,7 @@ def documents(zones: Sequence[Zone], serial: int, values: Mapping[str, Sequence[
             "zone": zone.apex,
             "nameserver": zone.nameserver,
             "serial": serial,
-            "rrsets": [*_apex(zone, serial), *_texts(zone, zones, values)],
+            "rrsets": [*_apex(zone, serial), *_servers(zone, zones), *_texts(zone, zones, values)],
         }
         for zone in zones
     ]
@@ -40,6 +40,16 @@ def _apex(zone: Zone, serial: int) -> Iterable[dict[str, Any]]:
     soa = f"{zone.nameserver}. {zone.mailbox}. {serial} {times}"
     yield _rrset(zone.apex, "SOA", APEX_TTL, [soa])
     yield _rrset(zone.apex, "NS", APEX_TTL, [f"{zone.nameserver}."])
+
+
+def _servers(zone: Zone, zones: Sequence[Zone]) -> Iterable[dict[str, Any]]:
+    """The addresses of name servers that lie in this zone themselves."""
+    inside = {one.nameserver: one.addresses for one in zones if _zone_of(one.nameserver, zones) == zone.apex}
+    for name, addresses in sorted(inside.items()):
+        for kind in ("A", "AAAA"):
+            found = [text for text in addresses if (":" in text) is (kind == "AAAA")]
+            if found:
+                yield _rrset(name, kind, APEX_TTL, found)
 
 
 def _texts(zone: Zone, zones: Sequence[Zone], values: Mapping[str, Sequence[str]]) -> Iterable[dict[str, Any]]:

@@ -21,6 +21,7 @@ from appliance.adapters.dns import DnsServer, sockets
 from appliance.adapters.dns.table import Reply, Table
 from appliance.adapters.dns.udp import Sighting
 from appliance.control.ports import Authority, Load
+from appliance.model import zone_documents
 from appliance.model.errors import Unavailable
 from appliance.model.zones import Zone, wire_name
 from tests.contract import servers
@@ -160,6 +161,21 @@ def test_the_counters_tell_type_rcode_transport_and_rrsets(server: DnsServer) ->
         {"type": "TXT", "rcode": "NOERROR", "transport": "udp", "count": 3},
         {"type": "other", "rcode": "REFUSED", "transport": "tcp", "count": 1},
     ]
+
+
+def test_addresses_of_a_name_server_inside_its_zone_are_answered_shown_and_counted(server: DnsServer) -> None:
+    inside = Zone(APEX, f"ns1.{APEX}", ("203.0.113.10", "203.0.113.11", "2001:db8::10"))
+    elsewhere = Zone(f"x.{APEX}", f"ns1.{APEX}", inside.addresses)
+    server.set_zones([inside, elsewhere])
+    first, second = zone_documents.documents([inside, elsewhere], 1, {})
+    assert first["rrsets"][2:] == [
+        {"name": f"ns1.{APEX}", "type": "A", "ttl": 60, "values": ["203.0.113.10", "203.0.113.11"]},
+        {"name": f"ns1.{APEX}", "type": "AAAA", "ttl": 60, "values": ["2001:db8::10"]},
+    ]
+    for shown in (*first["rrsets"], *second["rrsets"]):
+        (rrset,) = udp(server, dns.message.make_query(shown["name"], shown["type"])).answer
+        assert (rrset.ttl, len(rrset)) == (shown["ttl"], len(shown["values"]))
+    assert server.counters().rrsets == len(first["rrsets"]) + len(second["rrsets"])
 
 
 def test_what_several_addresses_took_is_told_together_and_by_address() -> None:

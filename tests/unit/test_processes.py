@@ -65,6 +65,7 @@ def test_an_address_this_host_lacks_is_told() -> None:
         (errno.EAFNOSUPPORT, "::", None),
         (errno.EADDRNOTAVAIL, "::", None),
         (errno.EADDRNOTAVAIL, "2001:db8::1", "does not have that address"),
+        (errno.EAFNOSUPPORT, "2001:db8::1", "does not have that address"),
     ],
 )
 def test_every_other_reason_is_told_with_the_mend(
@@ -110,6 +111,8 @@ def test_a_port_of_our_own_is_not_in_our_way_but_the_address_has_to_be_there() -
     with taken(socket.SOCK_STREAM) as held:
         ours = [Listening("dns.listen", "127.0.0.1", held.getsockname()[1], "tcp")]
         assert obstacles(ours, ours) == []
+        away = [Listening("admin.listen", "198.51.100.7", 9090, "tcp")]
+        assert obstacles(away, away) == [], "an edit of something else does not wait for it to be back"
         assert obstacles([replace(ours[0], host="127.0.0.2")], ours) == []
         (found,) = obstacles([replace(ours[0], host="198.51.100.7")], ours)
     assert "this host does not have that address; set `dns.listen` to one it has" in found
@@ -126,3 +129,9 @@ def test_a_port_alone_is_every_address_of_both_families_for_dns_too() -> None:
 def free_port() -> int:
     with taken(socket.SOCK_STREAM) as held:
         return int(held.getsockname()[1])
+
+
+def test_a_wildcard_of_traefik_is_both_families() -> None:
+    loaded = Settings.model_validate({"entrypoints": {"web": "0.0.0.0:8080", "web_secure": "[::]:8443", "http3": True}})
+    found = {(item.setting, item.host) for item in listening(loaded) if item.setting.startswith("entrypoints")}
+    assert found == {("entrypoints.web", ""), ("entrypoints.web_secure", "")}

@@ -153,7 +153,7 @@ class RRset(Answer):
     """Records that the authority answers; values as in a zone file."""
 
     name: str
-    type: Literal["SOA", "NS", "TXT"]
+    type: Literal["SOA", "NS", "A", "AAAA", "TXT"]
     ttl: Annotated[int, Field(description="seconds")]
     values: list[str]
 

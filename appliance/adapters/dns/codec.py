@@ -21,7 +21,7 @@ from appliance.model.answers import Kind, Rcode, Record
 _LARGEST_ODD = 4096
 """Octets of a message that is read. A question with a transaction signature has a tenth of it."""
 _MOST_RECORDS = 16
-"""Records behind the question that are read. OPT, TSIG and SIG(0) are three."""
+"""Records behind the question that are read, and questions. OPT, TSIG and SIG(0) are three."""
 _LONGEST_NAME = 255
 _LONGEST_LABEL = 63
 _POINTER = 0xC0
@@ -95,7 +95,8 @@ def _form(message: bytes) -> _Form:
     question_count, answers, authority, additional = struct.unpack("!HHHH", message[4:HEADER])
     if question_count == 1:
         form.question_end = questions.question_end(message) or HEADER
-    if question_count + answers + authority + additional > _MOST_RECORDS or len(message) > _LARGEST_ODD:
+    records = answers + authority + additional
+    if max(question_count, records) > _MOST_RECORDS or len(message) > _LARGEST_ODD:
         form.verdict = Rcode.FORMERR
         return form
     try:

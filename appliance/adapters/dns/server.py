@@ -111,7 +111,9 @@ class DnsServer:
                 name: max((tally.slowest_seconds for tally in found), default=0.0)
                 for name, found in by_transport.items()
             },
-            rrsets=sum(name in contents.weights for name in contents.values) + 2 * len(contents.zones),
+            rrsets=sum(name in contents.weights for name in contents.values)
+            + 2 * len(contents.zones)
+            + sum(len({":" in text for text in found}) for found in contents.addresses.values()),
         )
 
     def loads(self) -> Mapping[Listen, Load]:

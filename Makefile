@@ -77,7 +77,7 @@ test-real: setup
 fuzz: setup
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
 	@mkdir -p tests/fuzz-corpus
-	@$(BIN)/python -m tests.fuzz.dns_wire tests/fuzz-corpus tests/fuzz/corpus -max_total_time=600 -max_len=1500 -timeout=1 -artifact_prefix=tests/fuzz-corpus/
+	@$(BIN)/python -m tests.fuzz.dns_wire tests/fuzz-corpus tests/fuzz/corpus -max_total_time=600 -max_len=4096 -timeout=1 -artifact_prefix=tests/fuzz-corpus/
 
 bench: setup
 	@$(BIN)/python -m tests.peers.namespace $(BIN)/python -m bench

@@ -81,7 +81,8 @@ def _start(
     environment = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
     arguments = [pebble, "-config", str(scratch / "pebble.json"), "-dnsserver", f"{_ADDRESS}:{ports.dns}"]
     stack.enter_context(_running(arguments, scratch / "pebble.log", {**os.environ, **environment}))
-    _await_port(ports.acme)
+    for port in (ports.acme_management, ports.acme):  # it opens one after the other
+        _await_port(port)
     config = scratch / "gateway.yaml"
     gateway = [sys.executable, "-P", "-m", "appliance", "run", "--root", str(home), "--config", str(config)]
     own = {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY__")}

@@ -68,7 +68,7 @@ class Pebble:
         """Start it (again): accounts and the issuing root are new, the server certificate stays."""
         argv = ["pebble", "-config", str(self._configuration), "-dnsserver", f"{addresses.RESOLVER}:53"]
         self.program = Launched(argv, self._log, environment=self._environment)
-        self.program.until(lambda: self._get(self.url), "Pebble answers")
+        self.program.until(lambda: self.root_pem() and self._get(self.url), "Pebble answers at both of its ports")
 
     def stop(self) -> None:
         """End it."""
@@ -120,5 +120,5 @@ class Pebble:
 
     def _get(self, url: str) -> bytes:
         context = ssl.create_default_context(cafile=str(self.tls_ca))
-        with urllib.request.urlopen(url, timeout=2, context=context) as answer:
+        with urllib.request.urlopen(url, timeout=10, context=context) as answer:
             return bytes(answer.read())

@@ -11,18 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tests.fakes import until
 from tests.peers import appliance
 from tests.peers.appliance import Appliance
 from tests.peers.backends import Backend
-from tests.peers.launching import PeerError
 from tests.peers.nsd import Nsd
 from tests.peers.tampering import DEEDS, contents
 from tests.peers.unbound import Unbound
 
 _ROUNDS: Final = 5
 _MOST_SECONDS: Final = 1.0
-_GIVEN_UP_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 0.002
 
 
 def main() -> int:
@@ -52,10 +50,7 @@ def main() -> int:
 def _undone(deed: Callable[[Path], None], proxy: Path, before: dict[str, str]) -> float:
     began = time.monotonic()
     deed(proxy)
-    while not _is_as(proxy, before):
-        if time.monotonic() - began > _GIVEN_UP_SECONDS:
-            raise PeerError(f"what {deed.__name__} did is not undone")
-        time.sleep(_POLL_SECONDS)
+    until(lambda: _is_as(proxy, before))
     return time.monotonic() - began
 
 

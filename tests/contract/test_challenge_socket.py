@@ -19,6 +19,7 @@ import pytest
 from appliance.adapters import challenge_socket
 from appliance.adapters.challenge_socket import LARGEST_LINE, MOST_CLIENTS, ChallengeSocket
 from appliance.model.errors import Refused, Unavailable
+from tests.fakes import until
 
 NAME = "_acme-challenge.gw.example.com"
 PRESENT = {"verb": "present", "fqdn": NAME, "value": "v"}
@@ -151,7 +152,7 @@ def test_who_has_sent_a_line_while_another_verb_took_its_time_was_not_late(
         first.sendall(line(**PRESENT))
         assert begun.wait(TIMEOUT)
         late.sendall(line(verb="cleanup", fqdn=NAME, value="v"))
-        time.sleep(0.6)  # longer than anybody's time for a line
+        until(lambda: all(client.deadline < time.monotonic() for client in server._clients.values()))
         goes_on.set()
         assert json.loads(late.makefile("rb").readline()) == {"ok": True}
     server.stop()

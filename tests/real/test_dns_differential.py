@@ -25,7 +25,7 @@ import pytest
 from appliance.adapters.dns import DnsServer
 from appliance.model.zones import Zone
 from tests.peers import nameservers
-from tests.unit.dns_messages import header, question
+from tests.unit.dns_messages import RECORD, header, question
 
 APEX = "_acme-challenge.gw.example.com"
 VALUES = {
@@ -144,7 +144,6 @@ def test_every_name_and_type_is_answered_as_nsd_and_knot_do(servers: Servers, na
 QUESTION = question()[12:]
 OPT = bytes.fromhex("00 0029 04d0 00 00 0000 0000")
 COOKIE = OPT[:-2] + struct.pack("!HHH", 12, 10, 8) + b"clientck"
-RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 0, 2) + b"\1x"
 
 UNUSUAL = {
     "IXFR without SOA": header(0, 1, 0, 0, 0) + QUESTION[:-4] + b"\0\xfb\0\1",

@@ -18,6 +18,7 @@ VALUE = "x" * 43
 CLIENT = bytes((192, 0, 2, 1))
 CLIENT_COOKIE = b"clientck"
 OPT = bytes.fromhex("00 0029 04d0 00 00 0000 0000")
+RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 0, 2) + b"\1x"
 """For 1232 octets, without options."""
 
 
